@@ -1,0 +1,62 @@
+"""Every setting there is, read from the environment once.
+
+`Config` is the only reader of the environment and the only list of limits. Each field is
+the variable `ASR_<NAME>`; the comment under a field is what the documentation says of it.
+An unknown ASR_* variable is an error: a setting nobody reads is a promise nobody keeps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+
+from asr.errors import ConfigError
+
+
+def setting(default, says: str):
+    """A field of Config: its default value and one line for people."""
+    return field(default=default, metadata={"says": says})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    model: str = setting("auto", "backend:model, for example faster_whisper:small; auto chooses for this machine")
+    device: str = setting("auto", "auto, cpu or cuda; with a compute type if you insist: cuda/int8_float16")
+    language: str = setting("", "two-letter code of the language spoken; empty means detect")
+    host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
+    port: int = setting(7860, "port of the page and the API")
+    max_upload_mb: int = setting(2048, "largest recording accepted, in MiB")
+    max_audio_hours: float = setting(12.0, "longest recording accepted, in hours of decoded audio")
+    data_dir: Path = setting(Path("data"), "where recordings being worked on are kept")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:
+        """The settings in `env`; raises ConfigError for an unknown name or an unusable value."""
+        known = {f"ASR_{f.name.upper()}": f for f in fields(cls)}
+        for name in env:
+            if name.startswith("ASR_") and name not in known:
+                near = get_close_matches(name, known, 1)
+                raise ConfigError(
+                    f"There is no setting {name}.",
+                    f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}.",
+                )
+        values = {f.name: _parse(name, env[name], f.default) for name, f in known.items() if name in env}
+        # Gradio's own names count where ours are silent: images and Spaces set them.
+        for ours, theirs in (("host", "GRADIO_SERVER_NAME"), ("port", "GRADIO_SERVER_PORT")):
+            if ours not in values and theirs in env:
+                values[ours] = _parse(theirs, env[theirs], getattr(cls(), ours))
+        return cls(**values)
+
+
+def _parse(name: str, text: str, default):
+    """`text` as the type of `default`."""
+    try:
+        if isinstance(default, bool):
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return type(default)(text)
+    except (ValueError, KeyError):
+        kind = {bool: "yes or no", int: "a whole number", float: "a number"}.get(type(default), "text")
+        raise ConfigError(f"{name}={text!r} is not {kind}.", f"The default is {default}.") from None

@@ -1,0 +1,95 @@
+"""English speech for the tests, spoken by the eSpeak NG that the wheel `espeakng-loader` carries: no system package is needed.
+
+    audio = speak("seven three")                                  # float32 mono 16 kHz
+    audio, words = digits("seven three", voice="en-gb+f3", gap=0.5)
+    words == [("seven", 0.3, 0.74), ("three", 1.24, 1.61)]        # seconds
+
+A voice is an accent ("en-us") or an accent and a variant of it ("en-us+f3"): see `ACCENTS` and `variants()`.
+"""
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import espeakng_loader
+import numpy as np
+
+SAMPLE_RATE = 16_000
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc")
+
+_SYNCHRONOUS, _RATE, _PITCH, _UTF8 = 2, 1, 3, 1  # as in espeak-ng's speak_lib.h
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_lock = threading.Lock()  # the library has one voice for the whole process
+_heard: list[np.ndarray] = []
+
+
+@_Callback
+def _hear(samples, count, _events) -> int:
+    if samples and count:
+        _heard.append(np.ctypeslib.as_array(samples, (count,)).copy())
+    return 0
+
+
+@lru_cache(1)
+def _engine() -> tuple[ctypes.CDLL, int]:
+    """The loaded library and its sample rate."""
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
+    if rate <= 0:
+        raise RuntimeError("eSpeak NG did not start")
+    library.espeak_SetSynthCallback(_hear)
+    return library, rate
+
+
+def variants() -> list[str]:
+    """Names that change an accent's voice when added to it as "+name"."""
+    names = (Path(espeakng_loader.get_data_path()) / "voices" / "!v").iterdir()
+    return sorted(p.name for p in names if " " not in p.name)
+
+
+def speak(text: str, voice: str = "en-us", rate: int = 150, pitch: int = 50) -> np.ndarray:
+    """`rate` is in words per minute, `pitch` from 0 to 99. The same arguments give the same samples."""
+    with _lock:
+        library, native = _engine()
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"no eSpeak NG voice is called {voice!r}")
+        library.espeak_SetParameter(_RATE, rate, 0)
+        library.espeak_SetParameter(_PITCH, pitch, 0)
+        _heard.clear()
+        data = text.encode() + b"\0"
+        library.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 1, 0, _UTF8, None, None)
+        samples = np.concatenate([np.zeros(0, np.int16), *_heard])
+    return _resample(samples.astype(np.float32) / 32768, native)
+
+
+def digits(text: str, voice: str = "en-us", gap: float | Sequence[float] = 0.25, lead: float = 0.3, tail: float = 0.5,
+           rate: int = 150, pitch: int = 50) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
+    """Each word spoken by itself, so its start and end are known. `gap` (one for all, or one for each) is the silence between two."""
+    spoken = text.split()
+    gaps = [gap] * (len(spoken) - 1) if isinstance(gap, (int, float)) else list(gap)
+    pieces, words, at = [_silence(lead)], [], len(_silence(lead))
+    for word, pause in zip(spoken, [*gaps, tail], strict=True):
+        sound = _trim(speak(word, voice, rate, pitch))
+        words.append((word, at / SAMPLE_RATE, (at + len(sound)) / SAMPLE_RATE))
+        pieces += [sound, _silence(pause)]
+        at += len(sound) + len(pieces[-1])
+    return np.concatenate(pieces), words
+
+
+def _silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+
+
+def _resample(samples: np.ndarray, rate: int) -> np.ndarray:
+    """By cutting the spectrum off at the new rate's half; exact for a sound that begins and ends in silence."""
+    count = len(samples) * SAMPLE_RATE // rate
+    return np.fft.irfft(np.fft.rfft(samples), count).astype(np.float32) * count / max(len(samples), 1) if count else samples
+
+
+def _trim(sound: np.ndarray, below_peak_db: float = 40) -> np.ndarray:
+    """Without the near-silence that the synthesizer puts before and after a word."""
+    loud = np.flatnonzero(np.abs(sound) > np.abs(sound).max() * 10 ** (-below_peak_db / 20))
+    return sound[loud[0] : loud[-1] + 1]

@@ -1,0 +1,78 @@
+"""The house rules, as a test: a module imports only from the floors below its own."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FLOORS = [
+    {"asr.types", "asr.errors"},
+    {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
+    {"asr.vad", "asr.backends.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine"},
+    {"asr.catalogue"},
+    {"asr.choice", "asr.pipeline", "asr.live"},
+    {"asr.scheduler", "asr.models", "asr.jobs", "asr.sessions", "asr.doctor"},
+    {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "asr.api.*", "ui.render", "ui.theme"},
+    {"asr.__main__", "ui.*"},
+    {"ui"},
+    {"app"},
+]
+ONLY_HERE = {
+    "gradio": ("ui", "app"),
+    "fastrtc": ("ui",),
+    "fastapi": ("asr.api", "app"),
+    "av": ("asr.audio",),
+    "faster_whisper": ("asr.backends.faster_whisper", "asr.bench"),
+    "ctranslate2": ("asr.backends.faster_whisper", "asr.machine", "asr.bench"),
+    "pocketsphinx": ("asr.backends.pocketsphinx",),
+    "onnx_asr": ("asr.backends.onnx",),
+    "transformers": ("asr.backends.transformers",),
+    "whisperx": ("asr.align", "asr.diarize", "asr.bench"),
+    "pyannote": ("asr.diarize", "asr.bench"),
+}
+NO_SUCH_ROOM = {"utils", "core", "managers", "factory", "constants", "services", "helpers"}
+
+
+def modules():
+    for path in [ROOT / "app.py", *ROOT.glob("asr/**/*.py"), *ROOT.glob("ui/**/*.py")]:
+        if path.exists():
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+def floor(module: str) -> int:
+    for name in (module, f"{module.rpartition('.')[0]}.*"):
+        for i, rooms in enumerate(FLOORS):
+            if name in rooms:
+                return i
+    raise AssertionError(f"{module} stands on no floor: give it one in FLOORS")
+
+
+def imports(path: Path):
+    known = {name for name, _ in modules()}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            whole = {f"{node.module}.{a.name}" for a in node.names}
+            yield from (whole & known) or {node.module}
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+
+
+def test_imports_go_down_only():
+    for module, path in modules():
+        for used in imports(path):
+            if used.split(".")[0] in ("asr", "ui", "app") and used not in ("asr", module):
+                same_room = used.startswith(f"{module}.") or module.startswith(f"{used}.")
+                assert floor(used) < floor(module) or same_room, f"{module} must not import {used}"
+
+
+def test_each_library_has_its_room():
+    for module, path in modules():
+        for used in imports(path):
+            rooms = ONLY_HERE.get(used.split(".")[0])
+            assert not rooms or module.startswith(rooms), f"{module} must not import {used}"
+
+
+def test_every_room_is_about_something():
+    for module, path in modules():
+        assert not NO_SUCH_ROOM & set(module.split(".")), f"{module}: name it by what it is about"
+        if path.read_text().strip():
+            assert ast.get_docstring(ast.parse(path.read_text())), f"{module} does not say what it is for"
