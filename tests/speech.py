@@ -7,10 +7,11 @@
 A voice is an accent ("en-us") or an accent and a variant of it ("en-us+f3"): see `ACCENTS` and `variants()`.
 """
 
+import _ctypes
 import ctypes
 import threading
 from collections.abc import Sequence
-from functools import lru_cache
+from contextlib import contextmanager
 from pathlib import Path
 
 import espeakng_loader
@@ -33,15 +34,19 @@ def _hear(samples, count, _events) -> int:
     return 0
 
 
-@lru_cache(1)
-def _engine() -> tuple[ctypes.CDLL, int]:
-    """The loaded library and its sample rate."""
+@contextmanager
+def _engine():
+    """The library and its sample rate. Loaded afresh each time (2 ms), because what it has said before changes how its voice wavers."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
-    if rate <= 0:
-        raise RuntimeError("eSpeak NG did not start")
-    library.espeak_SetSynthCallback(_hear)
-    return library, rate
+    try:
+        rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
+        if rate <= 0:
+            raise RuntimeError("eSpeak NG did not start")
+        library.espeak_SetSynthCallback(_hear)
+        yield library, rate
+        library.espeak_Terminate()
+    finally:
+        _ctypes.dlclose(library._handle)
 
 
 def variants() -> list[str]:
@@ -52,14 +57,16 @@ def variants() -> list[str]:
 
 def speak(text: str, voice: str = "en-us", rate: int = 150, pitch: int = 50) -> np.ndarray:
     """`rate` is in words per minute, `pitch` from 0 to 99. The same arguments give the same samples."""
-    with _lock:
-        library, native = _engine()
-        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+    accent, plus, variant = voice.partition("+")
+    name = ("en" if accent == "en-gb" else accent) + plus + variant  # the library files British English under "en"
+    data = text.encode() + b"\0"
+    with _lock, _engine() as (library, native):
+        if library.espeak_SetVoiceByName(name.encode()) != 0:
             raise ValueError(f"no eSpeak NG voice is called {voice!r}")
         library.espeak_SetParameter(_RATE, rate, 0)
         library.espeak_SetParameter(_PITCH, pitch, 0)
         _heard.clear()
-        data = text.encode() + b"\0"
+        ctypes.CDLL(None).srand(1)  # a few variants hiss by the C library's random numbers
         library.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 1, 0, _UTF8, None, None)
         samples = np.concatenate([np.zeros(0, np.int16), *_heard])
     return _resample(samples.astype(np.float32) / 32768, native)
