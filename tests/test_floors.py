@@ -5,7 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"asr.types", "asr.errors"},
+    {"asr.types", "asr.errors", "asr.languages"},
+    {"asr.cues"},
     {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
     {"asr.vad", "asr.backends.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine"},
     {"asr.catalogue"},
