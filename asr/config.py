@@ -16,9 +16,9 @@ from pathlib import Path
 from asr.errors import ConfigError
 
 
-def setting(default, says: str):
-    """A field of Config: its default value and one line for people."""
-    return field(default=default, metadata={"says": says})
+def setting(default, says: str, secret: bool = False):
+    """A field of Config: its default value and one line for people. A secret is not in its repr."""
+    return field(default=default, repr=not secret, metadata={"says": says})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,12 @@ class Config:
     port: int = setting(7860, "port of the page and the API")
     max_upload_mb: int = setting(2048, "largest recording accepted, in MiB")
     max_audio_hours: float = setting(12.0, "longest recording accepted, in hours of decoded audio")
+    api_keys: str = setting(
+        "", "API keys, separated by commas; empty: this machine only; open: everybody", secret=True
+    )
+    api_models: str = setting("", "further models API clients may name, separated by commas: backend:model")
+    api_at_once: int = setting(2, "API requests recognised at the same time")
+    api_waiting: int = setting(16, "further API requests that may wait for their turn")
     data_dir: Path = setting(Path("data"), "where recordings being worked on are kept")
 
     @classmethod

@@ -1,0 +1,64 @@
+"""How much work the API takes on at once.
+
+A request holds a place from its first byte to its last; when all places are taken the next
+one is told to come back (503 with Retry-After, which SDKs obey). Of those inside, only
+`at_once` are recognised at a time; the others wait for their turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from asr.errors import Busy, Cancelled
+
+T = TypeVar("T")
+
+
+class Places:
+    def __init__(self, at_once: int, waiting: int):
+        self.at_once, self.size = at_once, at_once + waiting
+        self.taken = 0
+        self._turns = asyncio.Semaphore(at_once)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one place; raises Busy at once when there is none."""
+        if self.taken >= self.size:
+            raise Busy("Every place is taken.", "Try again in a few seconds.")
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        async with self._turns:
+            yield
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; when the client hangs up first, `work` is cancelled and Cancelled raised.
+
+    The request's body must have been read: after it, the next message can only be the goodbye.
+    """
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_goodbye(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise Cancelled("The client went away.")
+    finally:
+        leaving.cancel()
+        working.cancel()
+        await asyncio.wait({working})  # a thread that recognises stops at its next segment, not before
+
+
+async def _goodbye(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

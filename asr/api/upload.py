@@ -1,0 +1,200 @@
+"""A multipart form, read as it arrives: fields in memory, the file straight to disk, all of it bounded.
+
+The framework's own form parser reads everything first and asks afterwards. Here the size of
+the file, of each field and their number are counted while the bytes come in, an unknown field
+is refused at its name, and whoever sends too slowly is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from asr.api.errors import Refused
+from asr.errors import Cancelled, TooLarge
+
+MANY = 64  # parts in one form
+LONG = 64 * 2**10  # bytes in one field
+BLOCK = 2**20  # bytes gathered before a write to disk
+SLOWEST = 1024  # bytes a second, on average, after the first PATIENCE seconds
+PATIENCE = 30.0
+
+
+@dataclass
+class Form:
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    file: BinaryIO | None = None  # at its start; deleted by the system once closed
+    filename: str = ""
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+
+
+async def receive(request: Request, most: int, folder: Path, known: Collection[str]) -> Form:
+    """The form in `request`. Its file has at most `most` bytes and lies in `folder`, without a name.
+
+    `known` are the names of the fields there are, without brackets. Raises Refused, TooLarge or
+    Cancelled; nothing is left behind then.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise Refused("The request must be multipart/form-data with a boundary.", status=415, code="unsupported_media_type")
+    if _announced(request) > most + MANY * LONG:
+        raise _too_large(most)
+    reader = _Reader(known, folder, most)
+    try:
+        parser = MultipartParser(options[b"boundary"], reader.callbacks())
+        async for chunk in _paced(request):
+            parser.write(chunk)
+            if reader.full:
+                await asyncio.to_thread(reader.flush)
+        request.state.body_read = True
+        parser.finalize()
+        if not reader.finished:
+            raise Refused("The form ends in the middle.", "Send it whole, with its closing boundary.")
+        await asyncio.to_thread(reader.rewind)
+        return reader.form
+    except BaseException as e:
+        reader.form.close()
+        if isinstance(e, MultipartParseError):
+            raise Refused(f"The form cannot be read: {e}.") from e
+        if isinstance(e, ClientDisconnect):
+            raise Cancelled("The client went away while sending.") from e
+        raise
+
+
+async def linger(request: Request, seconds: float = 5.0) -> None:
+    """Read on, and forget, what a refused client still sends: many read an answer only after that.
+
+    Closing a connection with unread bytes resets it, and the refusal would be lost.
+    """
+    if request.method != "POST" or getattr(request.state, "body_read", False):
+        return
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        try:
+            message = await asyncio.wait_for(request.receive(), left)
+        except asyncio.TimeoutError:
+            return
+        if not message.get("more_body"):
+            return
+
+
+async def _paced(request: Request):
+    """The chunks of the body; raises Refused (408) when they come too slowly."""
+    begun, size, stream = time.monotonic(), 0, request.stream()
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(stream), PATIENCE)
+        except StopAsyncIteration:
+            return
+        except asyncio.TimeoutError:
+            raise Refused("The upload stopped.", "Send it again.", status=408, code="timeout") from None
+        size += len(chunk)
+        if time.monotonic() - begun > PATIENCE + size / SLOWEST:
+            raise Refused("The upload is too slow.", "Send a smaller file.", status=408, code="timeout")
+        yield chunk
+
+
+def _announced(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(
+        f"The file is larger than {most / 2**20:,.0f} MiB.", "Send a shorter recording, or a compressed one (Opus, MP3)."
+    )
+
+
+class _Reader:
+    """What the parser calls as it goes. Raises as soon as a bound is passed."""
+
+    def __init__(self, known: Collection[str], folder: Path, most: int):
+        self.form, self.finished = Form(), False
+        self._known, self._folder, self._most = known, folder, most
+        self._parts = self._size = 0
+        self._block = bytearray()
+
+    @property
+    def full(self) -> bool:
+        return len(self._block) >= BLOCK
+
+    def callbacks(self) -> dict[str, Callable]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header_end,
+            "on_headers_finished": self._headers_finished,
+            "on_part_data": self._data,
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def flush(self) -> None:
+        self.form.file.write(self._block)
+        self._block.clear()
+
+    def rewind(self) -> None:
+        if self.form.file:
+            self.flush()
+            self.form.file.seek(0)
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > MANY:
+            raise Refused(f"The form has more than {MANY} parts.", status=413, code="too_many_fields")
+        self._header, self._value, self._headers = bytearray(), bytearray(), {}
+
+    def _header_end(self) -> None:
+        self._headers[bytes(self._header).lower()] = bytes(self._value)
+        self._header, self._value = bytearray(), bytearray()
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._is_file = b"filename" in options
+        self._text = bytearray()
+        if self._name.partition("[")[0] not in self._known:
+            raise Refused(f"Unknown parameter: '{self._name[:100]}'.", param=self._name[:100], code="unknown_parameter")
+        if self._is_file != (self._name == "file"):
+            what = "must be a file" if self._name == "file" else "must be text, not a file"
+            raise Refused(f"'{self._name}' {what}.", param=self._name, code="invalid_type")
+        if self._is_file:
+            if self.form.file:
+                raise Refused("There are two files.", "Send one a request.", param="file", code="invalid_value")
+            self.form.filename = options[b"filename"].decode("utf-8", "replace")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self.form.file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the form
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self._size += end - start
+            if self._size > self._most:
+                raise _too_large(self._most)
+            self._block += data[start:end]
+        else:
+            self._text += data[start:end]
+            if len(self._text) > LONG:
+                raise Refused(f"'{self._name}' is longer than {LONG} bytes.", status=413, param=self._name)
+
+    def _end(self) -> None:
+        if not self._is_file:
+            try:
+                self.form.fields.append((self._name, self._text.decode("utf-8")))
+            except UnicodeDecodeError:
+                raise Refused(f"'{self._name}' is not UTF-8 text.", param=self._name, code="invalid_value") from None
+
+    def _finish(self) -> None:
+        self.finished = True
