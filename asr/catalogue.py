@@ -1,0 +1,118 @@
+"""The models that can be had: one card each, and whether it is on this disk already.
+
+To add one, add a Card to CARDS. Any other Hub repository or directory in CTranslate2
+format works too, as `faster_whisper:owner/name` or `faster_whisper:/a/directory`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from asr import languages
+from asr.errors import UnknownModel
+
+MB, GB = 10**6, 10**9
+_V2 = frozenset(languages.NAMES) - {"yue"}  # Cantonese came with large-v3
+_V3 = frozenset(languages.NAMES)
+_EN = frozenset({"en"})
+_FILES = ("config.json", "model.bin", "tokenizer.json")
+# large-v3 and its children hear 128 mel bands; without this file faster-whisper takes 80 and fails.
+_FILES_V3 = (*_FILES, "preprocessor_config.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    spec: str
+    says: str  # what it is good for
+    languages: frozenset[str]
+    licence: str = "MIT"
+    download: int = 0  # bytes; 0 where there is nothing to download
+    repo: str = ""  # on the Hugging Face hub
+    files: tuple[str, ...] = ()  # that a complete download has, apart from the vocabulary
+    library: str = ""  # that must be importable
+    also: tuple[str, ...] = ()  # other names people type
+
+
+def _whisper(size: str, download: int, says: str, known=_V2, files=_FILES, **rest) -> Card:
+    return Card(
+        f"faster_whisper:{size}",
+        says,
+        known,
+        download=download,
+        files=files,
+        library="faster_whisper",
+        repo=rest.get("repo", f"Systran/faster-whisper-{size}"),
+        also=(size, *rest.get("also", ())),
+    )
+
+
+_TURBO, _DISTIL = "mobiuslabsgmbh/faster-whisper-large-v3-turbo", "Systran/faster-distil-whisper"
+CARDS = (
+    _whisper("tiny", 78 * MB, "the fastest; drafts, very small machines"),
+    _whisper("base", 148 * MB, "live captions on two CPU cores"),
+    _whisper("small", 486 * MB, "the best that keeps up on most CPUs"),
+    _whisper("medium", 1530 * MB, "recordings on a CPU, when waiting is fine"),
+    _whisper("large-v3-turbo", 1620 * MB, "live captions and recordings on a GPU", _V3, _FILES_V3,
+             repo=_TURBO, also=("turbo",)),
+    _whisper("large-v3", 3090 * MB, "many and low-resource languages, translation", _V3, _FILES_V3,
+             also=("large",)),
+    _whisper("distil-large-v3.5", 1520 * MB, "English, fast, on a GPU", _EN, _FILES_V3,
+             repo="distil-whisper/distil-large-v3.5-ct2"),
+    _whisper("tiny.en", 78 * MB, "English drafts on very small machines", _EN),
+    _whisper("base.en", 148 * MB, "English live captions on two CPU cores", _EN),
+    _whisper("small.en", 486 * MB, "English on most CPUs", _EN),
+    _whisper("medium.en", 1530 * MB, "English recordings on a CPU, when waiting is fine", _EN),
+    _whisper("large-v2", 3090 * MB, "the large model before v3"),
+    _whisper("large-v1", 3090 * MB, "the first large model, for comparison"),
+    _whisper("distil-large-v3", 1520 * MB, "English; distil-large-v3.5 is better", _EN, _FILES_V3,
+             repo=f"{_DISTIL}-large-v3"),
+    _whisper("distil-large-v2", 1520 * MB, "English; distil-large-v3.5 is better", _EN,
+             repo=f"{_DISTIL}-large-v2"),
+    _whisper("distil-medium.en", 794 * MB, "English recordings on a CPU", _EN, repo=f"{_DISTIL}-medium.en"),
+    _whisper("distil-small.en", 336 * MB, "English on small CPUs", _EN, repo=f"{_DISTIL}-small.en"),
+    Card("pocketsphinx:en-us", "offline fallback, English, low accuracy; nothing to download", _EN,
+         "BSD-2-Clause", library="pocketsphinx", also=("pocketsphinx", "pocketsphinx:")),
+)  # fmt: skip
+FALLBACK = CARDS[-1].spec
+_BY_NAME = {name: card for card in CARDS for name in (card.spec, *card.also)} | {
+    f"faster_whisper:{name}": card for card in CARDS if card.repo for name in card.also
+}
+
+
+def card(spec: str) -> Card | None:
+    """The card of a model, by its spec or any name people type; None for a model without one."""
+    return _BY_NAME.get(spec)
+
+
+def spec_of(name: str) -> str:
+    """`"backend:model"` for what somebody typed: "small", "turbo", a directory; raises UnknownModel."""
+    name = name.strip()
+    if known := card(name):
+        return known.spec
+    if ":" in name and not Path(name).is_dir():
+        return name
+    if Path(name).expanduser().is_dir():
+        return f"faster_whisper:{Path(name).expanduser()}"
+    raise UnknownModel(f"There is no model {name!r}.", "python -m asr models lists what there is.")
+
+
+def cached(card: Card) -> bool:
+    """Whether the model can be loaded without a network: every file is there and finished."""
+    if card.library and find_spec(card.library) is None:
+        return False
+    if not card.repo:
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    def there(file: str) -> bool:
+        return isinstance(try_to_load_from_cache(card.repo, file), str)
+
+    return all(map(there, card.files)) and (there("vocabulary.json") or there("vocabulary.txt"))
+
+
+def missing(folder: Path) -> list[str]:
+    """What a directory lacks to be a CTranslate2 Whisper: the names of files; empty when it has all."""
+    lacks = [file for file in _FILES if not (folder / file).is_file()]
+    return lacks if any(folder.glob("vocabulary.*")) else [*lacks, "vocabulary.json"]

@@ -1,0 +1,108 @@
+"""Which model runs when nobody says, and the sentence that says why.
+
+ASR_MODEL, where it is set
+a GPU that works        large-v3-turbo
+the CPU                 a Whisper size that keeps up; one downloaded already goes first
+no hub, nothing cached  the engine that needs no download, under its own name: a fallback
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from asr import catalogue
+from asr.catalogue import Card
+from asr.config import Config
+from asr.errors import ASRError
+from asr.machine import Machine
+
+GPU_MEMORY = 4 << 30  # bytes; turbo in float16 takes 2.5 GB (faster-whisper's README), a batch comes on top
+# A size keeps up when a recording takes a third of its own length at most, which leaves a live stream room
+# to decode what it has heard again and again. faster-whisper's README (v0.3, 8 threads of a Xeon Gold 6226R):
+# 13 minutes by `small` in int8 took 2m04, so one core does 0.8 s of audio in a second; base is 3.3 times
+# smaller (74 of 244 million parameters), tiny 6.3 times.
+SPEED = {"small": 0.8, "base": 2.6, "tiny": 5.0}  # seconds of audio per second and core
+KEEPS_UP = 3.0
+
+Cached = Callable[[Card], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    spec: str
+    device: str
+    why: str  # one sentence
+    fallback: bool = False  # the low-accuracy engine stands in for what could not be had
+    fix: str = ""  # what brings something better
+
+
+def choose(config: Config, machine: Machine, cached: Cached = catalogue.cached) -> Choice:
+    """The model for this machine; raises UnknownModel where ASR_MODEL names none."""
+    if config.model != "auto":
+        return Choice(catalogue.spec_of(config.model), config.device, "It was asked for by name.")
+    gpu, no_gpu = _gpu(config, machine)
+    device = config.device if config.device != "auto" else "cuda" if gpu else "cpu"
+    suits = f"it suits {gpu}" if gpu else f"it keeps up on {_cores(machine)} ({no_gpu})"
+    good = ["large-v3-turbo"] if gpu else _that_keep_up(machine.cores)
+    for card in map(catalogue.card, good):
+        if cached(card):
+            return Choice(card.spec, device, f"It is downloaded already, and {suits}.")
+    if machine.hub().reachable:
+        return Choice(catalogue.card(good[0]).spec, device, f"{suits[0].upper()}{suits[1:]}.")
+    return _without_hub(machine, device, [card for card in catalogue.CARDS if card.repo and cached(card)])
+
+
+def instead_of(choice: Choice, error: ASRError) -> Choice:
+    """What runs when the chosen model could not be loaded: the fallback, saying so."""
+    return Choice(
+        catalogue.FALLBACK,
+        "cpu",
+        f"Offline fallback, English, low accuracy: {choice.spec} could not be loaded. {error.what}",
+        fallback=True,
+        fix=error.fix or get_whisper(choice.spec),
+    )
+
+
+def get_whisper(spec: str) -> str:
+    """The line that gets a Whisper model onto this machine."""
+    card = catalogue.card(spec)
+    return (
+        f"Where there is a network: hf download {card.repo} --local-dir whisper, "
+        "then here: ASR_MODEL=faster_whisper:/path/to/whisper"
+    )
+
+
+def _that_keep_up(cores: int) -> list[str]:
+    """The sizes to run on so many cores, the best first; tiny only where nothing else keeps up."""
+    return [size for size in ("small", "base") if cores * SPEED[size] >= KEEPS_UP] or ["tiny"]
+
+
+def _without_hub(machine: Machine, device: str, here: list[Card]) -> Choice:
+    """The best of what is downloaded: the largest for a GPU, the fastest for a CPU; else the fallback."""
+    if here:
+        sign = -1 if device.startswith("cuda") else 1
+        card = min(here, key=lambda card: (len(card.languages) == 1, sign * card.download))
+        return Choice(card.spec, device, f"It is what is downloaded. {machine.hub().says}")
+    why = f"Offline fallback, English, low accuracy: no Whisper model is downloaded. {machine.hub().says}"
+    return Choice(catalogue.FALLBACK, "cpu", why, fallback=True, fix=get_whisper("base"))
+
+
+def _gpu(config: Config, machine: Machine) -> tuple[str, str]:
+    """The GPU that will be used, or why none is."""
+    if config.device.startswith("cpu"):
+        return "", "ASR_DEVICE asks for the CPU"
+    if config.device.startswith("cuda"):
+        return machine.gpus[0].name if machine.gpus else "the GPU that ASR_DEVICE asks for", ""
+    if not machine.gpus:
+        return "", "no GPU was found"
+    if machine.missing_cuda:
+        return "", f"the GPU needs {' and '.join(machine.missing_cuda)}"
+    gpu = machine.gpus[0]
+    if 0 < gpu.memory < GPU_MEMORY:
+        return "", f"{gpu.name} has less than {GPU_MEMORY >> 30} GB"
+    return gpu.name, ""
+
+
+def _cores(machine: Machine) -> str:
+    return "one CPU core" if machine.cores == 1 else f"{machine.cores} CPU cores"

@@ -1,0 +1,176 @@
+"""What this machine has: the facts that the choice of a model and `doctor` speak from.
+
+Every probe is bounded in time and answers for what it looked at, nothing more. The hub is
+asked only when somebody needs to know: it is the one slow fact.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from ctypes.util import find_library
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Thread
+
+HUB_PATIENCE = 3.0  # seconds; a page must not wait for a network that is not there
+CUDA_LIBRARIES = {"cublas": "libcublas.so.12", "cudnn": "libcudnn.so.9"}  # CTranslate2 4's wheel
+
+
+@dataclass(frozen=True, slots=True)
+class GPU:
+    name: str
+    memory: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    reachable: bool
+    says: str  # a sentence: what was asked and what came back
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    cpu: str
+    cores: int  # that this process may use: affinity and container limits counted
+    memory: int  # bytes, container limits counted
+    gpus: tuple[GPU, ...]  # that CTranslate2 sees
+    unseen_gpus: tuple[GPU, ...]  # that the driver lists and CTranslate2 does not see
+    missing_cuda: tuple[str, ...]  # libraries CTranslate2 needs for a GPU and the loader would not find
+    token: bool  # whether there is a Hugging Face token; its value stays where it is
+    cache: Path  # where downloaded models are kept
+    free: int  # bytes left on that disk
+    hub: Callable[[], Hub]  # asks once, for at most HUB_PATIENCE seconds; remembers the answer
+
+
+def look() -> Machine:
+    """The facts about this machine, in well under a second where there is no GPU."""
+    from huggingface_hub import constants, get_token
+
+    listed, seen = _driver_gpus(), _engine_gpus()
+    where = Path(constants.HF_HUB_CACHE)
+    return Machine(
+        cpu=_cpu(),
+        cores=_cores(),
+        memory=_memory(),
+        gpus=listed[:seen] + (GPU("unknown GPU", 0),) * (seen - len(listed)),
+        unseen_gpus=listed[seen:],
+        missing_cuda=_missing_cuda() if listed or seen else (),
+        token=bool(get_token()),
+        cache=where,
+        free=_free(where),
+        hub=cache(ask_hub),
+    )
+
+
+def ask_hub(patience: float = HUB_PATIENCE) -> Hub:
+    """Whether models can be downloaded, asked as huggingface_hub asks: its endpoint, proxies, switches."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return Hub(False, "HF_HUB_OFFLINE is set, so the model hub is not asked.")
+    answers: list[Hub] = []
+
+    def ask() -> None:
+        url = f"{constants.ENDPOINT}/Systran/faster-whisper-tiny/resolve/main/config.json"
+        try:
+            status = get_session().head(url, timeout=patience, allow_redirects=True).status_code
+            answers.append(Hub(status < 400, f"{constants.ENDPOINT} answers ({status})."))
+        except Exception as e:  # a proxy, a certificate, a name: whatever it is, no model comes from there
+            answers.append(Hub(False, f"{constants.ENDPOINT} cannot be reached ({type(e).__name__})."))
+
+    asking = Thread(target=ask, daemon=True)  # name look-ups know no timeout of their own
+    asking.start()
+    asking.join(patience)
+    silence = Hub(False, f"{constants.ENDPOINT} did not answer within {patience:g} s.")
+    return answers[0] if answers else silence
+
+
+def _cpu() -> str:
+    if sys.platform == "linux":
+        for line in _lines("/proc/cpuinfo"):
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string").strip() or platform.machine()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, period = next(map(str.split, _lines("/sys/fs/cgroup/cpu.max")), ["max", "0"])[:2]  # cgroup v2
+    if quota == "max":
+        quota = next(_lines("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), "-1")  # cgroup v1
+        period = next(_lines("/sys/fs/cgroup/cpu/cpu.cfs_period_us"), "0")
+    if int(quota) > 0 and int(period) > 0:
+        usable = min(usable, max(1, int(quota) // int(period)))
+    return usable
+
+
+def _memory() -> int:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return 0
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        said = next(_lines(limit), "").strip()
+        total = min(total, int(said)) if said.isdigit() else total
+    return total
+
+
+def _driver_gpus() -> tuple[GPU, ...]:
+    table = _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+    pairs = [row.rpartition(",") for row in table.splitlines()]
+    return tuple(GPU(name.strip(), int(mib) << 20) for name, _, mib in pairs if mib.strip().isdigit())
+
+
+def _engine_gpus() -> int:
+    try:
+        import ctranslate2
+    except ImportError:
+        return 0
+    try:
+        return ctranslate2.get_cuda_device_count()
+    except RuntimeError:  # a driver too old for the wheel
+        return 0
+
+
+def _missing_cuda() -> tuple[str, ...]:
+    if sys.platform != "linux":
+        return ()
+    return tuple(so for name, so in CUDA_LIBRARIES.items() if not _loadable(name, so))
+
+
+def _loadable(name: str, so: str) -> bool:
+    folders = [Path(p) for p in os.environ.get("LD_LIBRARY_PATH", "").split(":") if p]
+    wheel = find_spec("nvidia")  # the CUDA wheels that torch brings
+    folders += [Path(p) / name / "lib" for p in (wheel.submodule_search_locations if wheel else None) or ()]
+    return any((f / so).exists() for f in folders) or find_library(name) == so
+
+
+def _free(folder: Path) -> int:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def _lines(path: str) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            yield from f
+    except OSError:
+        return
