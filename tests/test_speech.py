@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.speech import ACCENTS, DIGITS, SAMPLE_RATE, digits, speak, variants
+from tests.speech import ACCENTS, DIGITS, SAMPLE_RATE, digits, phrase, speak, variants
 
 
 def test_speech_is_mono_16_khz_of_a_plausible_length_and_level():
@@ -37,7 +37,7 @@ def test_rate_and_pitch_change_the_sound():
 def test_threads_do_not_mix_their_words():
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(speak, DIGITS * 4))
-    assert all(np.array_equal(a, speak(word)) for a, word in zip(together, DIGITS * 4))
+    assert all(np.array_equal(a, speak(word)) for a, word in zip(together, DIGITS * 4, strict=True))
 
 
 def test_digits_stand_exactly_where_they_are_said_to():
@@ -50,3 +50,10 @@ def test_digits_stand_exactly_where_they_are_said_to():
     for _, start, end in words:
         spoken[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = True
     assert np.abs(audio[spoken]).max() > 0.1 and not audio[~spoken].any()
+
+
+def test_a_phrase_says_its_words_in_order_and_in_one_breath():
+    audio, words = phrase("seven three nine two")
+    assert [w for w, _, _ in words] == ["seven", "three", "nine", "two"]
+    assert all(0.1 < end - start < 0.8 for _, start, end in words)
+    assert words[-1][2] <= len(audio) / SAMPLE_RATE
