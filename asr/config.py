@@ -37,6 +37,17 @@ class Config:
     api_at_once: int = setting(2, "API requests recognised at the same time")
     api_waiting: int = setting(16, "further API requests that may wait for their turn")
     data_dir: Path = setting(Path("data"), "where recordings being worked on are kept")
+    live_sessions: int = setting(16, "live sessions at the same time")
+    live_hours: float = setting(4.0, "longest live session, in hours")
+    live_resume_minutes: float = setting(15.0, "how long a live session that was stopped or lost can be continued")
+    live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk, in hours")
+    turn: str = setting("", "who relays audio where browsers cannot reach the server: hf, cloudflare or twilio")
+    ice_servers: str = setting("", "STUN and TURN servers of your own: URLs separated by commas, or WebRTC's JSON list")
+    turn_secret: str = setting("", "the static-auth-secret of your own TURN servers (coturn)", secret=True)
+    cloudflare_turn_key_id: str = setting("", "for turn=cloudflare: the id of your TURN key")
+    cloudflare_turn_key_api_token: str = setting("", "for turn=cloudflare: its API token", secret=True)
+    twilio_account_sid: str = setting("", "for turn=twilio: the account's SID")
+    twilio_auth_token: str = setting("", "for turn=twilio: its auth token", secret=True)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Config:

@@ -9,6 +9,8 @@ each knows the HTTP status it deserves.
     │   └── TooLarge          413   more bytes or more seconds than the limits allow
     ├── Unsupported           400   this backend cannot do what was asked
     ├── UnknownModel          404   no such backend or model
+    ├── UnknownSession        404   no live session of that id, or no more
+    ├── SessionOver           410   a live session that takes no more audio
     ├── BackendUnavailable    503   its library, weights or server cannot be had now
     ├── Busy                  503   every place is taken; try again later
     └── Cancelled             499   whoever asked has gone away
@@ -45,6 +47,14 @@ class Unsupported(ASRError):
 
 class UnknownModel(ASRError):
     status = 404
+
+
+class UnknownSession(ASRError):
+    status = 404
+
+
+class SessionOver(ASRError):
+    status = 410
 
 
 class BackendUnavailable(ASRError):

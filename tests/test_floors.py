@@ -6,13 +6,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"asr.types", "asr.errors", "asr.languages"},
-    {"asr.cues"},
+    {"asr.cues", "asr.journal"},
     {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
-    {"asr.vad", "asr.backends.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine"},
+    {"asr.vad", "asr.backends.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine", "asr.ice"},
     {"asr.catalogue"},
     {"asr.choice", "asr.pipeline", "asr.live"},
     {"asr.scheduler", "asr.models", "asr.jobs", "asr.sessions", "asr.doctor"},
-    {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "asr.api.*", "ui.render", "ui.theme"},
+    {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "asr.api.*", "ui.render", "ui.theme", "ui.microphone"},
     {"asr.__main__", "ui.*"},
     {"ui"},
     {"app"},
