@@ -9,7 +9,7 @@ FLOORS = [
     {"asr.cues", "asr.journal"},
     {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
     {"asr.vad", "asr.backends.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine", "asr.ice"},
-    {"asr.catalogue"},
+    {"asr.catalogue", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns"},
     {"asr.choice", "asr.pipeline", "asr.live"},
     {"asr.scheduler", "asr.models", "asr.jobs", "asr.sessions", "asr.doctor"},
     {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "asr.api.*", "ui.render", "ui.theme", "ui.microphone"},

@@ -1,0 +1,352 @@
+"""Live transcription: one stream's state, clocked in samples.
+
+A backend that only knows whole windows becomes a streaming one by hearing a growing buffer
+again and again. Words that two passes in a row agree on are settled: they never change, and
+the audio before them is dropped, so nothing settled is decoded again. When silence starts the
+buffer is heard at once, on the chance that the speaker has finished: if the silence lasts, that
+text is the final one and no further pass is needed; if speech resumes it was a draft like any
+other.
+
+`LiveTranscriber` has no thread and reads no clock. The scheduler drives many of them; `replay`
+drives one, and shows how:
+
+    live.feed(audio)              # only queues
+    update = live.listen()        # voice detection; may end an utterance
+    if live.wants is not None:    # a pass is due
+        job = live.take()
+        update = live.heard(job, hear(backend, [job])[0], took=seconds)   # or live.missed(job, "why")
+
+Seconds are counted in samples fed, so replaying a file as fast as the machine allows gives
+exactly what a microphone would have.
+
+Backends without word times: the words of a segment share its time by their length, which is
+good enough to compare hypotheses but not to cut audio. So their audio is kept until the
+utterance ends (or is `longest` seconds long), and their final segments carry no words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from asr.agreement import ECHO_WORDS, Agreement, covered, echo, words_of
+from asr.audio import SAMPLE_RATE
+from asr.backends import Backend, check
+from asr.endpoint import Ear, Endpoint
+from asr.guards import failed, invented
+from asr.passes import Pass, Rank, hear
+from asr.tape import Tape
+from asr.types import Options, Segment, Word
+from asr.vad import FRAME, Silero, VoiceDetector
+
+SHORTEST = 0.1  # seconds of voice: less is no word
+ECHO = 0.1  # seconds: how wrong an engine's word times may be at a cut
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The times of a stream, in seconds."""
+
+    interval: float = 0.5  # between the starts of two drafts, at the least
+    speculate: float = 0.128  # silence after which the utterance may be over: it is heard at once
+    pause: float = 0.6  # silence after which it is over
+    longest: float = 20.0  # who never pauses is cut about here; a model hears 30 s at most
+    margin: float = 0.1  # a word this close to the end of what was heard may still be growing
+    preroll: float = 0.3  # kept from before speech was detected: onsets are soft
+    tail: float = 0.3  # of the silence after an utterance, heard with it
+    lock: float = 3.0  # speech in one language after which that is the stream's language
+
+
+NORMAL = Pace()
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What is new. `final` segments and `stable` text never change; times count from the stream's start."""
+
+    final: tuple[Segment, ...] = ()  # new since the last update
+    stable: str = ""  # the current utterance as far as it is settled
+    draft: str = ""  # the rest of it; expect this to change
+    behind: float = 0.0  # seconds of audio not yet heard by the model
+    speaking: bool = False
+    done: bool = False  # this is the last update
+    error: str = ""  # why the last pass failed; its audio is kept and will be heard again
+
+
+class LiveTranscriber:
+    """The state of one stream. Backends are shared; these are not.
+
+    One thread at a time; only `feed` and `finish` may be called while another thread is in here.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        options: Options,
+        *,
+        pace: Pace = NORMAL,
+        vad: Callable[[], VoiceDetector] = Silero,
+    ):
+        """Raises Unsupported when `backend` cannot do what `options` ask."""
+        check(backend, options)
+        self.pace, self._options = pace, _for_live(backend, options)
+        self._timed = "words" in backend.can
+        self._ladder = "temperature" in backend.can and options.temperature is None
+        self._engine = backend.stream(self._options) if "stream" in backend.can else None
+        self._ear, self._endpoint, self._tape, self._words = Ear(vad), Endpoint(), Tape(), Agreement()
+        self._start = 0  # samples before this one are settled
+        self._heard = 0  # the model has heard the samples before this one
+        self._due = 0  # no draft before this one
+        self._over: int | None = None  # the utterance ends here; its final text is due
+        self._forced = False  # ... because it was too long, not because of a pause
+        self._pending: Pass | None = None
+        self._doubtful = False  # the last hypothesis failed by its scores
+        self._origin = 0  # the sample that is time zero for the engine's own stream
+        self._streamed = 0  # samples the engine's own stream has taken
+        self._opened = 0  # where the utterance began
+        self._language = options.language
+        self._tongues: Counter[str] = Counter()  # seconds of confident speech by language
+        self._last: tuple[Word, ...] = ()  # the latest settled words, also of the utterance before
+        self._done = False  # and said so
+
+    # -- audio in
+
+    def feed(self, audio: np.ndarray) -> None:
+        """Queue more audio: float32 mono 16 kHz (n,)."""
+        self._ear.feed(audio)
+
+    def finish(self) -> None:
+        """No more audio is coming; what is left of it becomes final."""
+        self._ear.ended = True
+
+    def listen(self, greedy: bool = False) -> Update | None:
+        """Take in what was fed, up to where a pass is due; None when there is no news.
+
+        `greedy` goes on past drafts, to the newest audio or to the end of an utterance.
+        """
+        before, final = self._endpoint.speaking, []
+        self._ear.listen()
+        while self._ear.ready and self._over is None and (greedy or self.wants is None):
+            self._step(*self._ear.ready.popleft())
+            final += self._closed_unheard()
+        if self._ear.ended and self._ear.empty and self._endpoint.speaking and self._over is None:
+            self._over = self._tape.end
+            final += self._closed_unheard()
+        news = final or before != self._endpoint.speaking or (self._exhausted and not self._done)
+        return self._update(final) if news else None
+
+    def _step(self, frame: np.ndarray, probability: float) -> None:
+        """Take in one frame."""
+        end, clock, was_speaking = self._endpoint, self._tape.end + FRAME, self._endpoint.speaking
+        self._tape.add(frame, end.hear(probability, clock))
+        if not end.speaking:
+            self._tape.forget(clock - _samples(self.pace.preroll) - end.onset * FRAME)
+            return
+        if not was_speaking:
+            self._open(end.began)
+        if clock - end.voiced_until >= _samples(self.pace.pause):
+            self._over = min(clock, end.voiced_until + _samples(self.pace.tail))
+        elif clock - self._start >= _samples(self.pace.longest):
+            recent = clock - _samples(self.pace.longest / 4)
+            self._over = self._tape.quietest(max(recent, self._heard) if self._engine else recent, clock)[0]
+            self._forced = True
+
+    def _open(self, began: int) -> None:
+        """Somebody starts to speak. What an utterance has heard, the next one does not hear again."""
+        self._start = self._heard = max(began - _samples(self.pace.preroll), self._heard, self._tape.start)
+        self._opened = self._start
+        self._due = began + _samples(self.pace.interval)
+        self._origin = self._start - self._streamed
+
+    # -- the model's turn
+
+    @property
+    def wants(self) -> Rank | None:
+        """The pass that is due now, if any."""
+        if self._pending is not None or not self._endpoint.speaking:
+            return None
+        if self._over is not None:
+            return Rank.FINAL
+        if self._tape.end - self._endpoint.voiced_until >= _samples(self.pace.speculate):
+            return None if self._caught_up else Rank.PAUSE
+        return Rank.DRAFT if self._tape.end >= self._due and not self._nothing_left else None
+
+    def take(self) -> Pass:
+        """The pass that `wants` announced. Nothing else is wanted until `heard` or `missed` answers it."""
+        rank, start, origin = self.wants, self._start, self._start
+        until = self._over if rank is Rank.FINAL else self._tape.end
+        if self._engine:
+            start, origin = min(self._heard, until), self._origin
+        careful = rank is Rank.FINAL and self._doubtful
+        options = replace(self._options, temperature=None) if careful else self._options
+        audio = self._tape.read(start, until)
+        self._pending = Pass(audio, options, start, until, rank, origin, careful, self._engine)
+        return self._pending
+
+    def missed(self, job: Pass, error: str) -> Update:
+        """The pass failed; its audio is kept, and the next pass hears it again."""
+        self._pending = None
+        return replace(self._update(()), error=error)
+
+    def given_up(self, error: str) -> Update:
+        """End here, with the words there are; what was not heard is lost and `error` has to say so."""
+        words = self._words.settled + self._words.draft
+        self._words = Agreement()
+        return Update(tuple(self._segments(words, unsure=True)), done=True, error=error)
+
+    def heard(self, job: Pass, segments: Sequence[Segment], took: float = 0.0) -> Update:
+        """Take the answer to a pass, and the seconds it took: the next draft waits at least as long."""
+        self._pending = None
+        segments = [s.shifted(job.origin / SAMPLE_RATE) for s in segments]
+        segments = [s for s in segments if not invented(s, self._voiced(s))]
+        self._learn_language(job, segments)
+        words = self._unsettled(words_of(segments))
+        unsure = any(failed(s) for s in segments)
+        self._doubtful = unsure and self._ladder and not job.careful and self._engine is None
+        self._heard, self._streamed = job.until, self._streamed + len(job.audio)
+        self._due = job.until + _samples(max(self.pace.interval, took))
+        if self._doubtful:
+            self._words.doubt(words)
+            return self._update(())
+        if job.rank is Rank.FINAL:
+            self._words.draft = words
+            return self._update(self._close(unsure))
+        final = self._agree(words, job)
+        return self._update(final + self._closed_unheard())
+
+    def _unsettled(self, words: list[Word]) -> list[Word]:
+        """The words of a hypothesis that come after the settled ones."""
+        if self._timed and self._engine is None:
+            return words[echo(self._last, words, self._start / SAMPLE_RATE + ECHO) :]
+        return words[covered(self._words.settled, words) :]
+
+    def _agree(self, words: list[Word], job: Pass) -> list[Segment]:
+        """Settle what two hypotheses agree on; returns a final segment when enough is settled."""
+        silent = job.until - self._endpoint.voiced_until >= _samples(self.pace.speculate)
+        ripe = job.until / SAMPLE_RATE - (0.0 if silent else self.pace.margin)
+        fresh = self._words.hear(words, ripe, cut=self._start > self._opened)
+        if not fresh:
+            return []
+        following = [*fresh[1:], self._words.draft[0] if self._words.draft else None]
+        seams = [self._seam(a, b) for a, b in zip(fresh, following, strict=True)]
+        self._words.hush += [loudness for _, loudness in seams]
+        self._remember(fresh)
+        if self._timed and self._engine is None:
+            self._start = max(self._start, seams[-1][0])
+            self._tape.forget(self._start)
+            if self._forced and self._tape.end - self._start < _samples(self.pace.longest):
+                self._over, self._forced = None, False
+        return self._segments(self._words.split(self.pace.longest))
+
+    def _seam(self, word: Word, following: Word | None) -> tuple[int, float]:
+        """Where to cut after `word`, and how loud it is there: engines are 0.1 s wrong about times."""
+        end = min(word.end, following.start) if following else word.end
+        low = max(end - ECHO, (word.start + end) / 2)
+        high = (following.start if following else end) + ECHO / 2
+        return self._tape.quietest(_samples(low), min(_samples(high), self._heard))
+
+    # -- the end of an utterance
+
+    def _closed_unheard(self) -> list[Segment]:
+        """The final segment, if the utterance is over and the last hypothesis has it all."""
+        heard_all = self._caught_up and not (self._forced or self._doubtful or self._engine)
+        if self._over is None or self._pending is not None or not heard_all:
+            return []
+        return self._close(unsure=False)
+
+    def _close(self, unsure: bool) -> list[Segment]:
+        words, over = self._words.settled + self._words.draft, self._over
+        self._remember(self._words.draft)
+        self._words, self._over, self._doubtful = Agreement(), None, False
+        self._start = self._heard = max(over, self._heard) if not self._forced else over
+        self._due = over + _samples(self.pace.interval)
+        if not self._forced:
+            self._endpoint.close()
+        self._forced = False
+        return self._segments(words, unsure)
+
+    def _segments(self, words: list[Word], unsure: bool = False) -> list[Segment]:
+        if not words:
+            return []
+        segment = Segment.of(words, language=self._language, unsure=unsure)
+        return [segment if self._timed else replace(segment, words=())]
+
+    def _remember(self, words: Sequence[Word]) -> None:
+        self._last = (*self._last, *words)[-ECHO_WORDS:]
+
+    # -- what is known
+
+    @property
+    def _caught_up(self) -> bool:
+        """The model has heard all the speech there is, and enough silence after it."""
+        enough = self._endpoint.voiced_until + _samples(self.pace.speculate)
+        return self._heard >= min(enough, self._tape.end) or self._nothing_left
+
+    @property
+    def _nothing_left(self) -> bool:
+        """All that was heard is settled, and what came after it is too short for a word."""
+        return not self._words.draft and self._tape.voiced(self._start, self._tape.end) < SHORTEST
+
+    @property
+    def _exhausted(self) -> bool:
+        return self._ear.ended and self._ear.empty and not self._endpoint.speaking
+
+    def _voiced(self, segment: Segment) -> float:
+        return self._tape.voiced(_samples(segment.start), _samples(segment.end))
+
+    def _learn_language(self, job: Pass, segments: Sequence[Segment]) -> None:
+        """Stay with one language once enough speech was surely in it, unless the user chose one."""
+        if self._options.language or not (named := [s for s in segments if s.language]):
+            return
+        self._language, sure = named[-1].language, named[-1].language_probability or 0.0
+        self._tongues[self._language] += sure * self._tape.voiced(self._heard, job.until)
+        language, seconds = self._tongues.most_common(1)[0]
+        if seconds >= max(self.pace.lock, 0.8 * sum(self._tongues.values())):
+            self._language = language
+            self._options = replace(self._options, language=language)
+
+    def _update(self, final: Sequence[Segment]) -> Update:
+        self._done = self._done or self._exhausted
+        stable, draft = _text(self._words.settled), _text(self._words.draft)
+        return Update(tuple(final), stable, draft, self.behind, self._endpoint.speaking, self._exhausted)
+
+    @property
+    def behind(self) -> float:
+        """Seconds of audio that were fed and not yet heard by the model; silence needs no hearing."""
+        heard = self._tape.end
+        if self._endpoint.speaking and not (self._caught_up and self._ear.empty):
+            heard = self._heard
+        return max(0, self._ear.fed - heard) / SAMPLE_RATE
+
+
+def replay(live: LiveTranscriber, audio: Iterable[np.ndarray], backend: Backend) -> Iterator[Update]:
+    """All updates of a stream that ends, with a model that answers at once."""
+    for piece in [*audio, None]:
+        if piece is None:
+            live.finish()
+        else:
+            live.feed(piece)
+        while (update := live.listen()) or live.wants is not None:
+            if update:
+                yield update
+            if live.wants is not None:
+                job = live.take()
+                yield live.heard(job, hear(backend, [job])[0])
+
+
+def _for_live(backend: Backend, options: Options) -> Options:
+    """The options of a pass: what takes long or waits for more is off, unless it was asked for."""
+    beam = 1 if options.beam_size is None and "beam" in backend.can else options.beam_size
+    cold = 0.0 if options.temperature is None and "temperature" in backend.can else options.temperature
+    return replace(options, word_timestamps="words" in backend.can, beam_size=beam, temperature=cold)
+
+
+def _text(words: Sequence[Word]) -> str:
+    return "".join(w.word for w in words)
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE)

@@ -1,0 +1,296 @@
+"""One model, many streams: fair, newest wins, finals first, batched, never silent.
+
+Two threads. The ears run every stream's voice detector; the model's thread asks, whenever it is
+free, which streams want a pass, and hears as many of them in one call as the backend takes.
+A stream's pass is made only when its turn comes, so it always holds the newest audio and no stale
+work can queue up. Finals go before everything else, then utterances that have just fallen silent,
+then drafts; among equals the stream that has waited longest.
+
+Overload shows and loses nothing. Each stream's turn comes later, so it hears more at a time;
+every `Update` says how many seconds it is behind. Once passes wait longer than STRAIN seconds only
+finals are heard, each second of speech once, until the waiting is short again.
+
+A pass that fails reaches its stream as an `Update` whose `error` is a sentence. The audio is kept
+and heard again after a pause that doubles each time; the other streams of the batch are not hurt.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from asr.backends import Backend
+from asr.errors import ASRError, Busy
+from asr.live import NORMAL, LiveTranscriber, Pace, Update
+from asr.passes import Pass, Rank, hear
+from asr.turns import Shared, Turns
+from asr.types import Options, Segment
+from asr.vad import Silero, VoiceDetector
+
+BEAT = 0.02  # seconds between two rounds of the ears: WebRTC brings a piece every 20 ms
+STRAIN, RELIEF = 4.0, 1.0  # seconds of waiting at which drafts stop, and start again
+MOST_BEHIND = 600.0  # seconds of unheard audio (37 MB) at which a stream is given up, and says so
+RETRY, LONGEST_RETRY = 0.5, 15.0  # seconds before a failed pass is tried again
+COUNTED = ("opened", "refused", "passes", "windows", "finals", "drafts", "errors")
+
+log = logging.getLogger(__name__)
+
+
+class LiveStream:
+    """One speaker. `on_update` is called from the scheduler's threads, one call at a time, in order."""
+
+    def __init__(self, live: LiveTranscriber, on_update: Callable[[Update], None], wake, forget):
+        self._live, self._on_update, self._wake, self._forget = live, on_update, wake, forget
+        self._lock = threading.RLock()  # re-entrant: `on_update` may close its own stream
+        self._closed = False
+        self._retry = 0.0  # seconds until a failed pass was or is tried again
+        self.not_before = 0.0
+        self.wanted_since: float | None = None
+        self.served = time.monotonic()
+
+    def feed(self, audio: np.ndarray) -> None:
+        """Queue more audio: float32 mono 16 kHz (n,). Takes microseconds, from any thread."""
+        self._live.feed(audio)
+        self._wake()
+
+    def finish(self) -> None:
+        """No more audio: the rest becomes final, and the last update has `done` set."""
+        self._live.finish()
+        self._wake()
+
+    def close(self) -> None:
+        """Nobody listens any more: drop everything. No update comes after this returns."""
+        with self._lock:
+            self._closed = True
+        self._forget(self)
+
+    @property
+    def behind(self) -> float:
+        return self._live.behind
+
+    # -- for the scheduler
+
+    def listen(self) -> None:
+        """The ears' work: voice detection on what was fed since."""
+        with self._lock:
+            if self._closed:
+                return
+            if self._live.behind > MOST_BEHIND:
+                self._give_up()
+            elif update := self._live.listen(greedy=True):
+                self._tell(update)
+            if self._live.wants is None:
+                self.wanted_since = None
+            elif self.wanted_since is None:
+                self.wanted_since = time.monotonic()
+
+    def wants(self, now: float) -> Rank | None:
+        with self._lock:
+            return None if self._closed or now < self.not_before else self._live.wants
+
+    def take(self) -> Pass | None:
+        with self._lock:
+            if self._closed or self._live.wants is None:
+                return None
+            self.served, self.wanted_since = time.monotonic(), None
+            return self._live.take()
+
+    def answer(self, job: Pass, segments: list[Segment] | Exception, took: float) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            if isinstance(segments, Exception):
+                self._retry = min(max(RETRY, 2 * self._retry), LONGEST_RETRY)
+                self.not_before = time.monotonic() + self._retry
+                self._tell(self._live.missed(job, _sentence(segments)))
+            else:
+                self._retry = self.not_before = 0.0
+                self._tell(self._live.heard(job, segments, took))
+
+    def _give_up(self) -> None:
+        update = self._live.given_up(
+            f"The model is more than {MOST_BEHIND / 60:.0f} minutes behind, so this session ends here. "
+            "Start again with a smaller model, or when fewer people are speaking."
+        )
+        self._tell(update)
+
+    def _tell(self, update: Update) -> None:
+        try:
+            self._on_update(update)
+        except Exception:
+            log.exception("a listener failed on an update; the stream goes on")
+        if update.done:
+            self.close()
+
+
+class Scheduler:
+    """Owns one loaded model; close it to end its threads."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        max_streams: int = 16,
+        batching: bool = True,
+        pace: Pace = NORMAL,
+        vad: Callable[[], VoiceDetector] = Silero,
+    ):
+        self.backend, self.max_streams, self._pace, self._vad = backend, max_streams, pace, vad
+        self._size = backend.batch_size if batching and "batch" in backend.can else 1
+        self._streams: list[LiveStream] = []
+        self._lock = threading.Lock()
+        self._turns = Turns()
+        self.files: Backend = Shared(backend, self._turns, lambda: bool(self._streams))
+        self._news, self._work = threading.Event(), threading.Event()
+        self._closed = self._strained = False
+        self._counts = dict.fromkeys(COUNTED, 0)
+        self._recent: dict[str, deque[float]] = {k: deque(maxlen=200) for k in ("wait", "batch", "took")}
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._ears, self._model)]
+        for thread in self._threads:
+            thread.start()
+
+    def open(self, options: Options, on_update: Callable[[Update], None]) -> LiveStream:
+        """A new stream. Raises Busy when every place is taken, and Unsupported as `check` does."""
+        with self._lock:
+            if self._closed:
+                raise Busy("The server is shutting down.", "Try again in a minute.")
+            if len(self._streams) >= self.max_streams:
+                self._counts["refused"] += 1
+                raise Busy(
+                    f"All {self.max_streams} places for live speech are taken.",
+                    "Try again in a few minutes, or let the server's owner allow more.",
+                )
+            live = LiveTranscriber(self.backend, options, pace=self._pace, vad=self._vad)
+            stream = LiveStream(live, on_update, self._news.set, self._forget)
+            self._streams.append(stream)
+            self._counts["opened"] += 1
+            return stream
+
+    def stats(self) -> dict[str, float]:
+        """Counts since the start; means and maxima of the last 200 passes, in seconds or windows."""
+        streams = list(self._streams)
+        found: dict[str, float] = {**self._counts, "streams": len(streams), "finals_only": self._strained}
+        for name, values in self._recent.items():
+            values = list(values) or [0]
+            found[f"{name}_mean"], found[f"{name}_max"] = sum(values) / len(values), max(values)
+        found["behind_max"] = max((s.behind for s in streams), default=0.0)
+        found["file_calls"], found["file_wait"] = self._turns.file_calls, self._turns.file_wait
+        return found
+
+    def close(self) -> None:
+        """End the threads and drop the streams. The model itself stays loaded."""
+        self._closed = True
+        self._news.set()
+        self._work.set()
+        for stream in list(self._streams):
+            stream.close()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def _forget(self, stream: LiveStream) -> None:
+        with self._lock:
+            if stream in self._streams:
+                self._streams.remove(stream)
+
+    # -- the ears' thread
+
+    def _ears(self) -> None:
+        while not self._closed:
+            self._news.wait()
+            self._news.clear()
+            for stream in list(self._streams):
+                stream.listen()
+            self._work.set()
+            time.sleep(BEAT)
+
+    # -- the model's thread
+
+    def _model(self) -> None:
+        while not self._closed:
+            self._work.clear()
+            if not self._hear_next():
+                self._work.wait(RETRY)
+
+    def _hear_next(self) -> bool:
+        """One call to the model; False when nobody wants one."""
+        if not self._next():
+            return False
+        with self._turns.live():
+            began, jobs = time.monotonic(), []
+            for stream in self._next():  # again: while waiting for the turn somebody may have finished
+                waited = began - (stream.wanted_since or began)
+                if job := stream.take():
+                    jobs.append((stream, job))
+                    self._recent["wait"].append(waited)
+            answers = self._answers([job for _, job in jobs])
+            took = time.monotonic() - began
+        self._count([job for _, job in jobs], answers, took)
+        for (stream, job), answer in zip(jobs, answers, strict=True):
+            stream.answer(job, answer, took)
+        self._news.set()  # streams whose utterance just ended have more to listen to
+        return bool(jobs)
+
+    def _next(self) -> list[LiveStream]:
+        """The streams of the next call, most urgent first."""
+        now = time.monotonic()
+        waiting = [(rank, s.served, s) for s in list(self._streams) if (rank := s.wants(now)) is not None]
+        longest = max((now - s.wanted_since for _, _, s in waiting if s.wanted_since), default=0.0)
+        self._strained = longest > (RELIEF if self._strained else STRAIN)
+        if self._strained:
+            waiting = [w for w in waiting if w[0] is not Rank.DRAFT] or waiting[:1]
+        waiting.sort(key=lambda w: w[:2])
+        return [stream for _, _, stream in waiting[: self._size]]
+
+    def _answers(self, jobs: Sequence[Pass]) -> list[list[Segment] | Exception]:
+        try:
+            return hear(self.backend, jobs) if jobs else []
+        except Exception as e:
+            if len(jobs) > 1:  # find out whose it is
+                return [answer for job in jobs for answer in self._answers([job])]
+            log.warning("a pass failed: %s", type(e).__name__, exc_info=True)
+            return [e]
+
+    def _count(self, jobs: Sequence[Pass], answers: Sequence, took: float) -> None:
+        if not jobs:
+            return
+        self._recent["batch"].append(len(jobs))
+        self._recent["took"].append(took)
+        self._counts["passes"] += 1
+        self._counts["windows"] += len(jobs)
+        self._counts["finals"] += sum(j.rank is Rank.FINAL for j in jobs)
+        self._counts["drafts"] += sum(j.rank is Rank.DRAFT for j in jobs)
+        self._counts["errors"] += sum(isinstance(a, Exception) for a in answers)
+
+
+class Schedulers:
+    """One Scheduler per loaded backend, shared by everybody in this process."""
+
+    def __init__(self, **settings):
+        """`settings` go to every Scheduler."""
+        self._settings, self._lock = settings, threading.Lock()
+        self._by_backend: dict[int, Scheduler] = {}
+
+    def get(self, backend: Backend) -> Scheduler:
+        with self._lock:
+            if id(backend) not in self._by_backend:
+                self._by_backend[id(backend)] = Scheduler(backend, **self._settings)
+            return self._by_backend[id(backend)]
+
+    def all(self) -> list[Scheduler]:
+        with self._lock:
+            return list(self._by_backend.values())
+
+    def close(self) -> None:
+        for scheduler in self.all():
+            scheduler.close()
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ASRError):
+        return str(error)
+    return f"The model failed on the last piece of speech ({type(error).__name__}); it will hear it again."

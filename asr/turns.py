@@ -1,0 +1,110 @@
+"""One model, one call at a time: live speech first, recordings whenever it leaves room."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from asr.backends import Backend
+from asr.types import Options, Segment
+
+SHARE = 4  # when live speech leaves no room, recordings wait this many times as long as their calls take
+PATIENCE = 1.0  # seconds a recording waits for room at the least
+
+
+class Turns:
+    """Who may call the model now. Recordings' calls take turns among themselves in the order they came."""
+
+    def __init__(self):
+        self._free = threading.Condition()
+        self._busy = False
+        self._live = 0  # live calls waiting
+        self._files: deque[float] = deque()  # since when each recording's call has waited
+        self._file_seconds = 0.0  # what the last of them took
+        self.file_calls = 0
+        self.file_wait = 0.0  # seconds the last recording's call waited
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        with self._free:
+            self._live += 1
+            self._free.wait_for(lambda: not self._busy and not self._overdue())
+            self._live -= 1
+            self._busy = True
+        try:
+            yield
+        finally:
+            self._release()
+
+    @contextmanager
+    def file(self) -> Iterator[None]:
+        since = time.monotonic()
+        with self._free:
+            self._files.append(since)
+            while self._busy or self._files[0] is not since or (self._live and not self._overdue()):
+                self._free.wait(PATIENCE / 4)
+            self._files.popleft()
+            self._busy = True
+            self.file_calls, self.file_wait = self.file_calls + 1, time.monotonic() - since
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._file_seconds = time.monotonic() - began
+            self._release()
+
+    def _overdue(self) -> bool:
+        """A recording has waited long enough: live speech lets it go first, once."""
+        patience = max(PATIENCE, SHARE * self._file_seconds)
+        return bool(self._files) and time.monotonic() - self._files[0] >= patience
+
+    def _release(self) -> None:
+        with self._free:
+            self._busy = False
+            self._free.notify_all()
+
+
+class Shared:
+    """The model as recordings use it: a Backend whose every call waits for its turn.
+
+    While anybody speaks live, windows go to the model one at a time instead of in full batches,
+    so nobody who speaks waits for more than one of them.
+    """
+
+    def __init__(self, backend: Backend, turns: Turns, anybody_live):
+        self.spec, self.languages = backend.spec, backend.languages
+        self.can = backend.can - {"stream"}
+        self.batch_size = getattr(backend, "batch_size", 1)
+        self._backend, self._turns, self._anybody_live = backend, turns, anybody_live
+
+    def transcribe(self, audio: np.ndarray, options: Options) -> Iterator[Segment]:
+        segments = iter(self._backend.transcribe(audio, options))
+        while True:
+            with self._turns.file():
+                segment = next(segments, None)
+            if segment is None:
+                return
+            yield segment
+
+    def transcribe_batch(
+        self, windows: Sequence[np.ndarray], options: Sequence[Options]
+    ) -> list[list[Segment]]:
+        return [answer for part in self._parts(windows, options) for answer in part]
+
+    def _parts(self, windows, options) -> Iterator[list[list[Segment]]]:
+        at = 0
+        while at < len(windows):
+            with self._turns.file():
+                size = 1 if self._anybody_live() else self.batch_size
+                answers = self._backend.transcribe_batch(windows[at : at + size], options[at : at + size])
+            at += size
+            yield answers
+
+    def detect(self, windows: Sequence[np.ndarray]) -> list[dict[str, float]]:
+        with self._turns.file():
+            return self._backend.detect(windows)
