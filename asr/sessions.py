@@ -46,6 +46,8 @@ State = Literal["connecting", "live", "paused", "over"]
 class Stream(Protocol):
     """What `open` returns: one stream of a scheduler."""
 
+    behind: float  # seconds of audio that were fed and not yet heard by the model
+
     def feed(self, audio: np.ndarray) -> None: ...
     def finish(self) -> None: ...
     def close(self) -> None: ...
@@ -157,11 +159,11 @@ class Session:
             with self._lock:
                 self._opening -= 1
         with self._lock:
-            if ticket != self._tickets or self.over:
-                leg.stream.close()
-                raise Busy("Somebody else took over this session.", "Go on there, or start again here.")
-            self._legs.append(leg)
-            return self._seat(Source(self, leg, at))
+            if ticket == self._tickets and not self.over:
+                self._legs.append(leg)
+                return self._seat(Source(self, leg, at))
+        leg.stream.close()  # not under our lock: it waits for updates that are on their way to us
+        raise Busy("Somebody else took over this session.", "Go on there, or start again here.")
 
     def _seat(self, source: Source) -> Source:
         self._source, self.model, self.error = source, source._leg.model, None
@@ -256,7 +258,9 @@ class Session:
             leg.now = update
             for segment in update.final:
                 self._add(segment.shifted(leg.offset))
-            if update.done:
+            if update.done and update.error:
+                self._failed(leg, ASRError(update.error))
+            elif update.done:
                 self._legs.remove(leg)
         self.tell()
 
@@ -300,7 +304,7 @@ class Session:
                 self._source is None and bool(self._legs),
                 stable,
                 draft,
-                max((u.behind for u in updates), default=0.0),
+                max((leg.stream.behind for leg in self._legs), default=0.0),
                 any(u.speaking for u in updates),
                 self.heard,
                 next((u.error for u in updates if u.error), ""),
@@ -386,8 +390,8 @@ class Session:
         with self._lock:
             self._tickets += 1
             self._source, legs, self._legs = None, self._legs, []
-            for leg in legs:
-                leg.stream.close()
+        for leg in legs:  # not under our lock: it waits for updates that are on their way to us
+            leg.stream.close()
 
 
 class Sessions:

@@ -24,7 +24,7 @@ class Stream:
 
     def __init__(self, model, options, on_update):
         self.model, self.options, self.tell = model, options, on_update
-        self.samples, self.finished, self.closed = 0, False, False
+        self.samples, self.finished, self.closed, self.behind = 0, False, False, 0.0
 
     def feed(self, audio):
         assert audio.dtype == np.float32 and not self.finished
@@ -117,7 +117,8 @@ def test_ids_cannot_be_guessed_and_are_no_paths(house):
 def test_a_reader_gets_what_is_after_the_entry_it_has(house):
     session, _ = started(house)
     for i, word in enumerate(["one", "two", "three"]):
-        house.streams[0].hears(word, i, i + 1, stable=" fo", draft="ur", behind=2.5)
+        house.streams[0].hears(word, i, i + 1, stable=" fo", draft="ur")
+    house.streams[0].behind = 2.5
     entries, now = session.after(2)
     assert [e.text for e in entries] == [" three"] and session.after(3)[0] == []
     assert (now.stable, now.draft, now.behind) == (" fo", "ur", 2.5)
@@ -349,6 +350,14 @@ def test_an_engine_that_breaks_while_it_is_fed_is_said_and_can_be_tried_again(ho
     now = session.after(0)[1]
     assert now.state == "paused" and now.error.fix == "Start again."
     assert session.take("m", OPTIONS).feed(audio(1)) and session.after(0)[1].error is None
+
+
+def test_a_model_that_gives_up_leaves_the_text_and_says_why(house):
+    session, source = started(house)
+    house.streams[0].hears("one", done=True, error="More than 10 minutes behind.")
+    now = session.after(0)[1]
+    assert texts(session) == ["one"] and now.state == "paused" and "behind" in now.error.what
+    assert not source.feed(audio(1))
 
 
 def test_trouble_of_one_pass_is_shown_while_it_lasts(house):
