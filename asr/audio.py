@@ -117,6 +117,28 @@ def to_pcm16(audio: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(audio * 32768), -32768, 32767).astype(np.int16)
 
 
+class Resampler:
+    """The pieces of one live stream, int16 mono (n,) at `rate`, to float32 mono 16 kHz.
+
+    Keeps its place between pieces, so they come out without seams, some milliseconds late.
+    Raises AudioError for a rate no recording has.
+    """
+
+    def __init__(self, rate: int):
+        if rate not in RATES:
+            raise AudioError(f"Nothing records {rate} samples per second.", "Send 16000, 24000 or 48000.")
+        self._rate = rate
+        self._resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE) if rate != SAMPLE_RATE else None
+
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
+        if self._resampler is None or not len(samples):
+            return from_pcm16(samples)
+        frame = av.AudioFrame.from_ndarray(samples[None], "s16", "mono")
+        frame.sample_rate = self._rate
+        pieces = [out.to_ndarray()[0] for out in self._resampler.resample(frame)]
+        return from_pcm16(np.concatenate(pieces) if pieces else samples[:0])
+
+
 def load_audio(source: str | Path | BinaryIO | np.ndarray) -> np.ndarray:
     """All of a short recording: float32 (n,). Raises what `decode` raises."""
     with decode(source) as recording:
