@@ -55,6 +55,9 @@ class Tones:
         self.calls.append(options)
         yield from _hear(audio, options)
 
+    def prepare(self, audio: np.ndarray) -> np.ndarray:
+        return audio
+
     def transcribe_batch(self, windows, options) -> list[list[Segment]]:
         self.calls += options
         self.batches.append(len(windows))

@@ -51,6 +51,13 @@ class Batching(Backend, Protocol):
 
     batch_size: int  # how many windows one call takes at best
 
+    def prepare(self, audio: np.ndarray) -> np.ndarray:
+        """What `transcribe_batch` may be given in a window's place: the work on it that needs no engine.
+
+        So that a caller can have it done ahead, in another thread.
+        """
+        ...
+
     def transcribe_batch(
         self, windows: Sequence[np.ndarray], options: Sequence[Options]
     ) -> list[list[Segment]]:

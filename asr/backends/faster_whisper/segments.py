@@ -1,0 +1,134 @@
+"""From the tokens Whisper wrote to segments: cut at its timestamps, words put on the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ctranslate2 import StorageView
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+
+from asr.types import Segment, Word
+
+TICK = 0.02  # seconds from one timestamp token to the next
+WORTH = 1.0  # seconds of unheard audio at a window's end that deserve to be heard
+PROGRESS = 0.2  # seconds that must have been heard before, lest we go on for ever
+FRAMES = 6000  # apart, more than any window is long
+PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that clings to a word
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text tokens between two timestamps; times in seconds from the window's start."""
+
+    start: float
+    end: float
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What Whisper wrote for one window, timestamps included, and its scores."""
+
+    tokens: tuple[int, ...]
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+    temperature: float
+
+
+def cut(
+    tokens: Sequence[int], first_timestamp: int, length: float, unfinished: bool
+) -> tuple[list[Piece], float | None]:
+    """The pieces that `tokens` make in a window of `length` seconds, and where to go on listening.
+
+    Whisper closes a window with one timestamp when nothing follows it, and with two when it
+    heard something begin that it did not write down: from there the rest must be heard again.
+    In an `unfinished` window (its audio goes on, or the tokens ran out) text without an end is
+    heard again as well. None means that all was heard.
+    """
+    pieces: list[Piece] = []
+    text: list[int] = []
+    start = 0.0
+    for token in tokens:
+        if token < first_timestamp:
+            text.append(token)
+            continue
+        time = min((token - first_timestamp) * TICK, length)
+        if text:
+            pieces.append(Piece(start, time, tuple(text)))
+            text = []
+        start = time
+    if text and unfinished and start >= PROGRESS:
+        return pieces, start
+    if text:
+        return [*pieces, Piece(start, length, tuple(text))], None
+    begun = pieces and min(tokens[-2:]) >= first_timestamp
+    return pieces, start if begun and start >= PROGRESS and length - start >= WORTH else None
+
+
+def words(
+    model: WhisperModel,
+    encoded: StorageView,
+    tokenizer: Tokenizer,
+    windows: Sequence[Sequence[Piece]],
+    frames: Sequence[int],
+) -> list[list[tuple[Word, ...]]]:
+    """The words of every piece of every window, found by attention and dynamic time warping.
+
+    `frames` says how long each window is, in frames of 10 ms. A window without pieces costs little.
+    """
+    # Each window gets its own stretch of a made-up time line: faster-whisper shortens words that
+    # begin too early after a pause, and judges the pause by the end of the window before.
+    stock = [
+        [
+            {"seek": at, "start": at / 100 + p.start, "end": at / 100 + p.end, "tokens": list(p.tokens)}
+            for p in pieces or [Piece(0.0, 0.0, ())]
+        ]
+        for at, pieces in zip(range(FRAMES, FRAMES * (len(windows) + 1), FRAMES), windows, strict=True)
+    ]
+    model.add_word_timestamps(stock, tokenizer, encoded, list(frames), PREPENDED, APPENDED, 0.0)
+    return [
+        [_on_the_clock(s["words"], s["seek"] / 100, n / 100) for s in segments if s["tokens"]]
+        for segments, n in zip(stock, frames, strict=True)
+    ]
+
+
+def _on_the_clock(found: Sequence[dict], origin: float, length: float) -> tuple[Word, ...]:
+    """Words in order, inside their window, none ending before it begins."""
+    told, now = [], 0.0
+    for word in found:
+        start = round(float(min(max(word["start"] - origin, now), length)), 2)
+        now = round(float(min(max(word["end"] - origin, start), length)), 2)
+        told.append(Word(start, now, word["word"], float(word["probability"])))
+    return tuple(told)
+
+
+def assemble(
+    pieces: Sequence[Piece],
+    timed: Sequence[tuple[Word, ...]],
+    tokenizer: Tokenizer,
+    probability: float | None,
+    heard: Heard,
+) -> Iterator[Segment]:
+    """A window's segments. Each carries the scores of the whole window: Whisper's thresholds mean those."""
+    for piece, spoken in zip(pieces, timed, strict=True):
+        text = tokenizer.decode(piece.tokens)
+        if spoken:
+            text = "".join(w.word for w in spoken)
+        if not text.strip():
+            continue
+        yield Segment(
+            spoken[0].start if spoken else piece.start,
+            spoken[-1].end if spoken else piece.end,
+            text,
+            spoken,
+            language=tokenizer.language_code,
+            language_probability=probability,
+            avg_logprob=heard.avg_logprob,
+            compression_ratio=heard.compression_ratio,
+            no_speech_prob=heard.no_speech_prob,
+            temperature=heard.temperature,
+            tokens=piece.tokens,
+        )
