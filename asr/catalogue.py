@@ -112,6 +112,16 @@ def cached(card: Card) -> bool:
     return all(map(there, card.files)) and (there("vocabulary.json") or there("vocabulary.txt"))
 
 
+def begun(card: Card, cache: Path) -> bool:
+    """Whether something of the model lies in the hub's cache folder, finished or not."""
+    return bool(card.repo) and (cache / f"models--{card.repo.replace('/', '--')}").is_dir()
+
+
+def fetch(card: Card) -> str:
+    """The line that downloads the model."""
+    return f"hf download {card.repo}"
+
+
 def missing(folder: Path) -> list[str]:
     """What a directory lacks to be a CTranslate2 Whisper: the names of files; empty when it has all."""
     lacks = [file for file in _FILES if not (folder / file).is_file()]

@@ -50,7 +50,8 @@ def choose(config: Config, machine: Machine, cached: Cached = catalogue.cached) 
             return Choice(card.spec, device, f"It is downloaded already, and {suits}.")
     if machine.hub().reachable:
         return Choice(catalogue.card(good[0]).spec, device, f"{suits[0].upper()}{suits[1:]}.")
-    return _without_hub(machine, device, [card for card in catalogue.CARDS if card.repo and cached(card)])
+    here = [card for card in catalogue.CARDS if card.repo and cached(card)]
+    return _without_hub(machine, device, here) or _fallback(machine, good[0])
 
 
 def instead_of(choice: Choice, error: ASRError) -> Choice:
@@ -68,7 +69,7 @@ def get_whisper(spec: str) -> str:
     """The line that gets a Whisper model onto this machine."""
     card = catalogue.card(spec)
     return (
-        f"Where there is a network: hf download {card.repo} --local-dir whisper, "
+        f"Where there is a network: {catalogue.fetch(card)} --local-dir whisper; "
         "then here: ASR_MODEL=faster_whisper:/path/to/whisper"
     )
 
@@ -78,14 +79,18 @@ def _that_keep_up(cores: int) -> list[str]:
     return [size for size in ("small", "base") if cores * SPEED[size] >= KEEPS_UP] or ["tiny"]
 
 
-def _without_hub(machine: Machine, device: str, here: list[Card]) -> Choice:
-    """The best of what is downloaded: the largest for a GPU, the fastest for a CPU; else the fallback."""
-    if here:
-        sign = -1 if device.startswith("cuda") else 1
-        card = min(here, key=lambda card: (len(card.languages) == 1, sign * card.download))
-        return Choice(card.spec, device, f"It is what is downloaded. {machine.hub().says}")
+def _without_hub(machine: Machine, device: str, here: list[Card]) -> Choice | None:
+    """The best of what is downloaded: the largest for a GPU, the fastest for a CPU."""
+    if not here:
+        return None
+    sign = -1 if device.startswith("cuda") else 1
+    card = min(here, key=lambda card: (len(card.languages) == 1, sign * card.download))
+    return Choice(card.spec, device, f"It is what is downloaded. {machine.hub().says}")
+
+
+def _fallback(machine: Machine, wanted: str) -> Choice:
     why = f"Offline fallback, English, low accuracy: no Whisper model is downloaded. {machine.hub().says}"
-    return Choice(catalogue.FALLBACK, "cpu", why, fallback=True, fix=get_whisper("base"))
+    return Choice(catalogue.FALLBACK, "cpu", why, fallback=True, fix=get_whisper(wanted))
 
 
 def _gpu(config: Config, machine: Machine) -> tuple[str, str]:

@@ -1,10 +1,10 @@
 """A transcript as a file: a Transcript goes in, a str comes out. Pure.
 
-txt           one line per segment; where speakers are known, one paragraph per turn
-srt, vtt      subtitles, cut and timed as `asr.cues` says
-tsv           start, end in whole milliseconds, text; as Whisper writes it
-json          everything a Transcript holds; `from_json` gives back an equal one
-verbose_json  what OpenAI's API calls by this name
+- txt: one line per segment; where speakers are known, one paragraph per turn
+- srt, vtt: subtitles, cut and timed as `asr.cues` says
+- tsv: start and end in whole milliseconds, text; as Whisper writes it, a column for speakers after it
+- json: everything a Transcript holds; `from_json` gives back an equal one
+- verbose_json: what OpenAI's API calls by this name
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from itertools import groupby
 from math import isfinite
 
 from asr import languages
-from asr.cues import Cue, clean, cues
+from asr.cues import Cue, cues
 from asr.errors import Unsupported
+from asr.pieces import clean
 from asr.types import Segment, Transcript, Word
 
 

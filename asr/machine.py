@@ -64,7 +64,7 @@ def look() -> Machine:
         missing_cuda=_missing_cuda() if listed or seen else (),
         token=bool(get_token()),
         cache=where,
-        free=_free(where),
+        free=free_bytes(where),
         hub=cache(ask_hub),
     )
 
@@ -155,8 +155,10 @@ def _loadable(name: str, so: str) -> bool:
     return any((f / so).exists() for f in folders) or find_library(name) == so
 
 
-def _free(folder: Path) -> int:
-    while not folder.exists() and folder != folder.parent:
+def free_bytes(folder: Path) -> int:
+    """Bytes left on the disk where `folder` is or would be."""
+    folder = folder.absolute()
+    while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
 

@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"asr.types", "asr.errors", "asr.languages"},
-    {"asr.cues", "asr.journal"},
+    {"asr.pieces", "asr.journal"},
+    {"asr.cues"},
     {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
     {"asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine", "asr.ice"},
     {"asr.catalogue", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns"},
