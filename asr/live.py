@@ -42,6 +42,7 @@ from asr.tape import Tape
 from asr.types import Options, Segment, Word
 from asr.vad import FRAME, Silero, VoiceDetector
 
+WORTH_SAYING = 1.0  # seconds by which `behind` changes before that alone is news
 SHORTEST = 0.1  # seconds of voice: less is no word
 ECHO = 0.1  # seconds: how wrong an engine's word times may be at a cut
 
@@ -111,6 +112,7 @@ class LiveTranscriber:
         self._tongues: Counter[str] = Counter()  # seconds of confident speech by language
         self._last: tuple[Word, ...] = ()  # the latest settled words, also of the utterance before
         self._done = False  # and said so
+        self._said_behind = 0.0
 
     # -- audio in
 
@@ -123,20 +125,23 @@ class LiveTranscriber:
         self._ear.ended = True
 
     def listen(self, greedy: bool = False) -> Update | None:
-        """Take in what was fed, up to where a pass is due; None when there is no news.
+        """Take in what was fed, up to the next news or pass that is due; None when there is no news.
 
         `greedy` goes on past drafts, to the newest audio or to the end of an utterance.
         """
-        before, final = self._endpoint.speaking, []
         self._ear.listen()
+        before, final = self._endpoint.speaking, []
         while self._ear.ready and self._over is None and (greedy or self.wants is None):
             self._step(*self._ear.ready.popleft())
             final += self._closed_unheard()
+            if not greedy and (final or before != self._endpoint.speaking):
+                break
         if self._ear.ended and self._ear.empty and self._endpoint.speaking and self._over is None:
             self._over = self._tape.end
             final += self._closed_unheard()
         news = final or before != self._endpoint.speaking or (self._exhausted and not self._done)
-        return self._update(final) if news else None
+        slipped = greedy and abs(self.behind - self._said_behind) >= WORTH_SAYING
+        return self._update(final) if news or slipped else None
 
     def _step(self, frame: np.ndarray, probability: float) -> None:
         """Take in one frame."""
@@ -309,7 +314,7 @@ class LiveTranscriber:
             self._options = replace(self._options, language=language)
 
     def _update(self, final: Sequence[Segment]) -> Update:
-        self._done = self._done or self._exhausted
+        self._done, self._said_behind = self._done or self._exhausted, self.behind
         stable, draft = _text(self._words.settled), _text(self._words.draft)
         return Update(tuple(final), stable, draft, self.behind, self._endpoint.speaking, self._exhausted)
 
@@ -319,7 +324,7 @@ class LiveTranscriber:
         heard = self._tape.end
         if self._endpoint.speaking and not (self._caught_up and self._ear.empty):
             heard = self._heard
-        return max(0, self._ear.fed - heard) / SAMPLE_RATE
+        return max(0, self._ear.fed - heard) // FRAME * FRAME / SAMPLE_RATE
 
 
 def replay(live: LiveTranscriber, audio: Iterable[np.ndarray], backend: Backend) -> Iterator[Update]:
