@@ -11,7 +11,16 @@ import logging
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from asr.errors import ASRError, AudioError, BackendUnavailable, Busy, Cancelled, TooLarge, UnknownModel, Unsupported
+from asr.errors import (
+    ASRError,
+    AudioError,
+    BackendUnavailable,
+    Busy,
+    Cancelled,
+    TooLarge,
+    UnknownModel,
+    Unsupported,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +39,9 @@ _CODES: list[tuple[type[ASRError], str, str | None]] = [
 class Refused(ASRError):
     """A request the API does not serve, and which parameter is to blame."""
 
-    def __init__(self, what: str, fix: str = "", *, status=400, param: str | None = None, code: str | None = None):
+    def __init__(
+        self, what: str, fix: str = "", *, status=400, param: str | None = None, code: str | None = None
+    ):
         super().__init__(what, fix)
         self.status, self.param, self.code = status, param, code
 
@@ -47,7 +58,9 @@ def described(error: Exception) -> dict:
         param, code = next(((p, c) for kind, c, p in _CODES if isinstance(error, kind)), (None, None))
     if not isinstance(error, ASRError):
         log.error("The request failed.", exc_info=error)
-    known = str(error) if isinstance(error, ASRError) else "Something went wrong on our side; the log says what."
+    known = (
+        str(error) if isinstance(error, ASRError) else "Something went wrong on our side; the log says what."
+    )
     return {"message": known, "type": _type(status_of(error)), "param": param, "code": code}
 
 
@@ -62,6 +75,9 @@ def refusal(error: ValidationError, names: dict[str, str], prefix: str = "") -> 
     """The first thing pydantic found, as OpenAI would say it. `names`: field -> its name on the wire."""
     first = error.errors(include_url=False, include_input=False)[0]
     head, *rest = [str(part) for part in first["loc"]] or [""]
+    rest = [
+        part for part in rest if part.isidentifier() and part.islower()
+    ]  # no indices, no names of our classes
     param = prefix + ".".join([names.get(head, head), *rest])
     match first["type"]:
         case "missing":

@@ -19,7 +19,9 @@ from asr.api.errors import Refused
 from asr.config import Config
 
 OPEN = "open"
-_SUBPROTOCOL = "openai-insecure-api-key."  # how browsers, which cannot set headers, send a key to /v1/realtime
+_SUBPROTOCOL = (
+    "openai-insecure-api-key."  # how browsers, which cannot set headers, send a key to /v1/realtime
+)
 _PROXIED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
@@ -57,7 +59,12 @@ def admit(connection: HTTPConnection, config: Config) -> None:
         )
     # Every key is compared, so that the time taken tells nothing about which one was close.
     if not sum(hmac.compare_digest(given.encode(), key.encode()) for key in known):
-        raise Refused("Incorrect API key provided.", "Ask this server's owner for one.", status=401, code="invalid_api_key")
+        raise Refused(
+            "Incorrect API key provided.",
+            "Ask this server's owner for one.",
+            status=401,
+            code="invalid_api_key",
+        )
 
 
 def _given(connection: HTTPConnection) -> str:
@@ -65,7 +72,9 @@ def _given(connection: HTTPConnection) -> str:
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
     offered = connection.headers.get("sec-websocket-protocol", "").split(",")
-    return next((p.strip().removeprefix(_SUBPROTOCOL) for p in offered if p.strip().startswith(_SUBPROTOCOL)), "")
+    return next(
+        (p.strip().removeprefix(_SUBPROTOCOL) for p in offered if p.strip().startswith(_SUBPROTOCOL)), ""
+    )
 
 
 def _admit_local(connection: HTTPConnection, config: Config) -> None:

@@ -33,7 +33,7 @@ PATIENCE = 30.0
 class Form:
     fields: list[tuple[str, str]] = field(default_factory=list)
     file: BinaryIO | None = None  # at its start; deleted by the system once closed
-    filename: str = ""
+    size: int = 0  # bytes of the file
 
     def close(self) -> None:
         if self.file:
@@ -48,7 +48,11 @@ async def receive(request: Request, most: int, folder: Path, known: Collection[s
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Refused("The request must be multipart/form-data with a boundary.", status=415, code="unsupported_media_type")
+        raise Refused(
+            "The request must be multipart/form-data with a boundary.",
+            status=415,
+            code="unsupported_media_type",
+        )
     if _announced(request) > most + MANY * LONG:
         raise _too_large(most)
     reader = _Reader(known, folder, most)
@@ -113,7 +117,8 @@ def _announced(request: Request) -> int:
 
 def _too_large(most: int) -> TooLarge:
     return TooLarge(
-        f"The file is larger than {most / 2**20:,.0f} MiB.", "Send a shorter recording, or a compressed one (Opus, MP3)."
+        f"The file is larger than {most / 2**20:,.0f} MiB.",
+        "Send a shorter recording, or a compressed one (Opus, MP3).",
     )
 
 
@@ -123,7 +128,7 @@ class _Reader:
     def __init__(self, known: Collection[str], folder: Path, most: int):
         self.form, self.finished = Form(), False
         self._known, self._folder, self._most = known, folder, most
-        self._parts = self._size = 0
+        self._parts = 0
         self._block = bytearray()
 
     @property
@@ -167,21 +172,24 @@ class _Reader:
         self._is_file = b"filename" in options
         self._text = bytearray()
         if self._name.partition("[")[0] not in self._known:
-            raise Refused(f"Unknown parameter: '{self._name[:100]}'.", param=self._name[:100], code="unknown_parameter")
+            raise Refused(
+                f"Unknown parameter: '{self._name[:100]}'.", param=self._name[:100], code="unknown_parameter"
+            )
         if self._is_file != (self._name == "file"):
             what = "must be a file" if self._name == "file" else "must be text, not a file"
             raise Refused(f"'{self._name}' {what}.", param=self._name, code="invalid_type")
         if self._is_file:
             if self.form.file:
-                raise Refused("There are two files.", "Send one a request.", param="file", code="invalid_value")
-            self.form.filename = options[b"filename"].decode("utf-8", "replace")
+                raise Refused(
+                    "There are two files.", "Send one a request.", param="file", code="invalid_value"
+                )
             self._folder.mkdir(parents=True, exist_ok=True)
             self.form.file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the form
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
-            self._size += end - start
-            if self._size > self._most:
+            self.form.size += end - start
+            if self.form.size > self._most:
                 raise _too_large(self._most)
             self._block += data[start:end]
         else:
@@ -194,7 +202,9 @@ class _Reader:
             try:
                 self.form.fields.append((self._name, self._text.decode("utf-8")))
             except UnicodeDecodeError:
-                raise Refused(f"'{self._name}' is not UTF-8 text.", param=self._name, code="invalid_value") from None
+                raise Refused(
+                    f"'{self._name}' is not UTF-8 text.", param=self._name, code="invalid_value"
+                ) from None
 
     def _finish(self) -> None:
         self.finished = True

@@ -1,0 +1,150 @@
+"""The API as one application under /v1, with health and metrics beside it: everybody enters and leaves here.
+
+Keys are asked for, every answer is counted and gets an X-Request-ID, and whatever goes wrong
+leaves in OpenAI's shape.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asr.api import errors, keys, realtime, rest, schema, upload
+from asr.api.errors import Refused
+from asr.api.metrics import MEDIA_TYPE
+from asr.api.server import Server
+from asr.errors import ASRError
+
+log = logging.getLogger(__name__)
+_BEARER = HTTPBearer(
+    auto_error=False, description="A key of ASR_API_KEYS; none from this machine when there are no keys."
+)
+ABOUT = """Speech to text, called like OpenAI's audio API: any OpenAI client works with
+`base_url` set to this server's `/v1`. Live transcription is a WebSocket at `/v1/realtime`,
+as in OpenAI's Realtime API (transcription sessions)."""
+
+
+def routes(server: Server) -> list[BaseRoute]:
+    """All there is, to be put into a Starlette, FastAPI or Gradio application."""
+    return [
+        Mount("/v1", application(server)),
+        Route("/healthz", _alive(server)),
+        Route("/healthz/ready", _ready(server)),
+        Route("/metrics", _metrics(server)),
+    ]
+
+
+def application(server: Server) -> FastAPI:
+    def allowed(
+        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    ) -> None:
+        keys.admit(request, server.config)
+
+    api = FastAPI(title="Parlance", version="1", description=ABOUT, redoc_url=None)
+    api.include_router(rest.router(server), dependencies=[Depends(allowed)])
+    api.include_router(realtime.router(server))
+    api.add_exception_handler(ASRError, _failed)
+    api.add_exception_handler(HTTPException, _unheard_of)
+    api.add_middleware(_Counted, server=server)
+    api.openapi = lambda: _openapi(api)
+    return api
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    await upload.linger(request)
+    return errors.response(error)
+
+
+async def _unheard_of(request: Request, error: HTTPException) -> Response:
+    """No such path, or not with this method."""
+    await upload.linger(request)
+    wrong = f"{request.method} {request.url.path}"
+    says = f"There is no {wrong}." if error.status_code == 404 else f"{wrong}: {error.detail}."
+    answer = errors.response(
+        Refused(says, f"{request.scope['root_path']}/docs lists what there is.", status=error.status_code)
+    )
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+class _Counted:
+    """Outermost: counts and times each request, names it, and answers 500 for what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp, server: Server):
+        self.app, self.metrics = app, server.metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        begun, name, status = time.monotonic(), uuid4().hex, 499
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", f"req_{name}".encode())]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, named)
+        except Exception as e:
+            if status != 499:
+                raise
+            log.exception("Request req_%s failed.", name)
+            await errors.response(e)(scope, receive, named)
+        finally:
+            endpoint = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(endpoint, status).inc()
+            self.metrics.seconds.labels(endpoint).observe(time.monotonic() - begun)
+
+
+def _alive(server: Server):
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok", **server.names.state()})
+
+    return healthz
+
+
+def _ready(server: Server):
+    async def ready(request: Request) -> Response:
+        state = server.names.state()
+        return JSONResponse(state, 200 if state["ready"] else 503)
+
+    return ready
+
+
+def _metrics(server: Server):
+    async def metrics(request: Request) -> Response:
+        try:
+            keys.admit(request, server.config)
+        except Refused as e:
+            return errors.response(e)
+        server.metrics.places.set(server.places.taken)
+        state = server.names.state()
+        server.metrics.models.clear()
+        server.metrics.models.labels(state["model"] or "").set(state["ready"])
+        return Response(server.metrics.text(), media_type=MEDIA_TYPE)
+
+    return metrics
+
+
+def _openapi(api: FastAPI) -> dict:
+    """FastAPI's page, with the schemas of what we read and write ourselves."""
+    if not api.openapi_schema:
+        page = get_openapi(
+            title=api.title, version=api.version, description=api.description, routes=api.routes
+        )
+        page["components"]["schemas"].update(schema.components())
+        page["servers"] = [{"url": "/v1"}]
+        api.openapi_schema = page
+    return api.openapi_schema

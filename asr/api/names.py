@@ -1,0 +1,100 @@
+"""Which model a client means, and which ones it may name.
+
+Programs written for OpenAI send OpenAI's names; here each of them means this server's own model.
+Beyond that a client may name what the owner listed in ASR_API_MODELS, and the models that are on
+this disk already. Nobody can make the server download anything, open a path or fill its memory
+with models its owner never had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import anyio
+
+from asr import catalogue
+from asr.api.errors import Refused
+from asr.backends import Backend
+from asr.config import Config
+from asr.errors import ASRError, BackendUnavailable
+from asr.models import Models
+
+OPENAI = (
+    "whisper-1",
+    "gpt-transcribe",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-live-transcribe",
+    "gpt-realtime-whisper",
+)
+OURS = ("auto", *OPENAI)
+PATIENCE = 60.0  # seconds a request waits for a model that is being loaded
+
+
+class Names:
+    def __init__(self, config: Config, models: Models):
+        self.config, self.models = config, models
+
+    @property
+    def default(self) -> str | None:
+        """The spec of this server's own model; None while it is being chosen."""
+        return self.models.choice.spec if self.models.choice else None
+
+    def listed(self) -> list[str]:
+        """Every spec a client may name, the default first. Looks at the disk."""
+        owners = [catalogue.spec_of(name) for name in self.config.api_models.split(",") if name.strip()]
+        here = [card.spec for card in catalogue.CARDS if catalogue.cached(card)]
+        return list(dict.fromkeys([*([self.default] if self.default else []), *owners, *here]))
+
+    def spec(self, name: str) -> str | None:
+        """The spec `name` stands for; None for the default. Raises Refused (404)."""
+        if name in OURS or name == self.default:
+            return None
+        listed = self.listed()
+        card = catalogue.card(name)
+        found = card.spec if card else name
+        if found in listed:
+            return None if found == self.default else found
+        raise Refused(
+            f"The model '{name[:100]}' does not exist here.",
+            f"There are: {', '.join(listed)}; and OpenAI's names, which all mean {self.default or 'the default'}.",
+            status=404,
+            param="model",
+            code="model_not_found",
+        )
+
+    async def backend(self, name: str) -> Backend:
+        """The model, loaded. Raises Refused, or BackendUnavailable when loading fails or takes too long."""
+        spec = await anyio.to_thread.run_sync(self.spec, name)
+        until = time.monotonic() + PATIENCE
+        self.models.start()
+        while (status := self.models.status(spec)).state not in ("ready", "failed"):
+            if spec and status.state == "absent":
+                self.models.start_loading(spec)
+            if time.monotonic() > until:
+                raise BackendUnavailable(status.says, "Try again in a minute.")
+            await asyncio.sleep(0.05)
+        return await anyio.to_thread.run_sync(self.models.get, spec, abandon_on_cancel=True)
+
+    def state(self) -> dict:
+        """For /healthz: whether the default can be used now."""
+        status = self.models.status()
+        return {
+            "ready": status.state == "ready",
+            "model": self.default,
+            "state": status.state,
+            "says": status.says,
+        }
+
+
+def unlisted(config: Config) -> ASRError | None:
+    """What is wrong with ASR_API_MODELS, to be told at the start; None when all is well."""
+    try:
+        for name in config.api_models.split(","):
+            if name.strip():
+                catalogue.spec_of(name)
+    except ASRError as e:
+        return e
+    return None

@@ -1,0 +1,120 @@
+"""OpenAI's Realtime API (GA form), transcription sessions: a WebSocket at /v1/realtime.
+
+    client: session.update · input_audio_buffer.append · .commit · .clear
+    server: session.created · session.updated · error
+            input_audio_buffer.speech_started · .speech_stopped · .committed · .cleared
+            conversation.item.added · .done
+            conversation.item.input_audio_transcription.delta · .completed · .failed
+
+The names and fields are those of OpenAI's reference as its Python SDK 3.54 has them. Here is the
+transport; what the events mean is in `asr.api.call`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import anyio
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from asr.api import errors, keys
+from asr.api.call import Call
+from asr.api.errors import Refused
+from asr.api.server import Server
+from asr.api.settings import Session, updated
+from asr.errors import ASRError, Busy
+from asr.vad import Silero, VoiceDetector
+
+IDLE = 600.0  # seconds without a message after which a session ends
+UNREAD = 2000  # events a client may leave unread
+
+
+def router(server: Server, vad: Callable[[], VoiceDetector] = Silero) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.websocket("/realtime")
+    async def realtime(socket: WebSocket) -> None:
+        try:
+            keys.admit(socket, server.config)
+            session = await _wanted(server, socket)
+        except ASRError as e:
+            return await socket.send_denial_response(errors.response(e))
+        # Browsers send their key as a subprotocol and expect this one back.
+        offered = socket.headers.get("sec-websocket-protocol", "").split(",")
+        await socket.accept("realtime" if "realtime" in [p.strip() for p in offered] else None)
+        with server.metrics.sessions.track_inprogress():
+            await _talk(server, socket, session, vad)
+
+    return routes
+
+
+async def _wanted(server: Server, socket: WebSocket) -> Session:
+    """The session that the address asks for. Raises Refused or Busy."""
+    if server.sessions >= server.config.live_sessions:
+        raise Busy("All places for live speech are taken.", "Try again in a few minutes.")
+    intent, model = socket.query_params.get("intent", "transcription"), socket.query_params.get("model")
+    if intent != "transcription":
+        raise Refused(
+            "This server transcribes; it holds no conversations.",
+            "Use ?intent=transcription.",
+            param="intent",
+        )
+    if model:
+        await anyio.to_thread.run_sync(server.names.spec, model)
+        return updated(Session(), {"audio": {"input": {"transcription": {"model": model}}}})
+    return Session()
+
+
+async def _talk(
+    server: Server, socket: WebSocket, session: Session, vad: Callable[[], VoiceDetector]
+) -> None:
+    outbox: asyncio.Queue[dict | None] = asyncio.Queue()
+    until = time.time() + server.config.live_hours * 3600
+    call = Call(server, session, outbox.put_nowait, int(until), vad)
+    server.sessions += 1
+    writer = asyncio.ensure_future(_write(socket, outbox))
+    reader = asyncio.ensure_future(_read(socket, call, until))
+    try:
+        await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
+        outbox.put_nowait(None)
+        await asyncio.wait({writer}, timeout=5)
+    finally:
+        server.sessions -= 1
+        call.close()
+        for task in (reader, writer):
+            task.cancel()
+        await asyncio.gather(reader, writer, return_exceptions=True)
+
+
+async def _read(socket: WebSocket, call: Call, until: float) -> None:
+    """Handle messages until the client leaves, falls silent or has had its time."""
+    while True:
+        try:
+            message = await asyncio.wait_for(socket.receive(), min(IDLE, max(0.1, until - time.time())))
+        except asyncio.TimeoutError:
+            over = time.time() >= until
+            why = (
+                "The session has lasted as long as it may."
+                if over
+                else f"Nothing came for {IDLE:.0f} seconds."
+            )
+            return call.tell_error(Refused(why, "Connect again.", code="session_expired"))
+        if message["type"] == "websocket.disconnect":
+            return
+        await call.hear(message.get("text"))
+
+
+async def _write(socket: WebSocket, outbox: asyncio.Queue[dict | None]) -> None:
+    """Send what is in `outbox`, then close. Ends early when the client does not read."""
+    try:
+        while (event := await outbox.get()) is not None:
+            if outbox.qsize() > UNREAD:
+                break
+            await socket.send_text(json.dumps(event))
+        await socket.close(1000)
+    except (WebSocketDisconnect, RuntimeError):  # it left first
+        pass

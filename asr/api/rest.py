@@ -1,0 +1,226 @@
+"""The HTTP API: OpenAI's audio endpoints, the list of models, health and metrics.
+
+    POST /v1/audio/transcriptions    POST /v1/audio/translations
+    GET  /v1/models                  GET  /v1/models/{id}       GET /v1/docs, /v1/openapi.json
+    GET  /healthz, /healthz/ready    GET  /metrics
+
+A request is let in by its key, gets a place, sends its form (bounded while it comes in), waits
+for its turn, and is recognised segment by segment, so that a client that hangs up stops the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from asr.api import answers, errors, schema, upload
+from asr.api.errors import Refused
+from asr.api.limits import unless_gone
+from asr.api.server import Server
+from asr.audio import Limits, Recording, decode
+from asr.backends import Backend, check
+from asr.errors import Unsupported
+from asr.pipeline import transcribe
+from asr.types import Options, Segment, Task, Transcript
+
+_WIRE = {  # field of Options -> the parameter that a client would have to leave out
+    "language": "language",
+    "prompt": "prompt",
+    "hotwords": "keywords[]",
+    "temperature": "temperature",
+    "word_timestamps": "timestamp_granularities[]",
+    "task": None,
+}
+PROBLEMS = {
+    status: {"model": schema.Failure, "description": says}
+    for status, says in {
+        400: "A parameter or the audio cannot be used.",
+        401: "No API key, or a wrong one.",
+        404: "There is no such model.",
+        408: "The upload came too slowly.",
+        413: "The file or the form is too large.",
+        415: "The body is no multipart form.",
+        503: "Every place is taken, or the model cannot be had now; Retry-After says when to come back.",
+    }.items()
+}
+
+
+def router(server: Server) -> APIRouter:
+    """The routes below /v1."""
+    routes = APIRouter()
+
+    @routes.post("/audio/transcriptions", **_documented(schema.Transcription), tags=["Audio"])
+    async def transcriptions(request: Request) -> Response:
+        """Text of a recording, in the language that is spoken."""
+        return await _serve(server, request, schema.Transcription, "transcribe")
+
+    @routes.post("/audio/translations", **_documented(schema.Translation), tags=["Audio"])
+    async def translations(request: Request) -> Response:
+        """English text of a recording in another language."""
+        return await _serve(server, request, schema.Translation, "translate")
+
+    @routes.get("/models", tags=["Models"], responses={401: PROBLEMS[401]})
+    def models() -> schema.Models:
+        """The models a client may name. OpenAI's names work too; they mean the first one."""
+        return schema.Models(data=[_model(server, spec) for spec in server.names.listed()])
+
+    @routes.get("/models/{id:path}", tags=["Models"], responses={s: PROBLEMS[s] for s in (401, 404)})
+    def model(id: str) -> schema.Model:
+        """One model, by its own name or one of OpenAI's."""
+        server.names.spec(id)
+        return _model(server, id)
+
+    return routes
+
+
+async def _serve(server: Server, request: Request, kind: type[schema.Translation], task: Task) -> Response:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(server.places.place())
+        form = await _form(server, request, kind)
+        stack.callback(form.close)
+        ask = schema.parse(kind, form.fields)
+        if form.file is None:
+            raise Refused(
+                "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
+            )
+        opening = stack.enter_async_context(_recognising(server, ask, form, task))
+        recording, segments = await unless_gone(request, opening)
+        if isinstance(ask, schema.Transcription) and ask.stream:
+            return _Stream(_events(server, ask, recording, segments), stack.pop_all())
+        heard = await unless_gone(request, _all(segments))
+        text, media = answers.body(ask, Transcript(heard, recording.duration, task))
+        return Response(text.encode("utf-8", "replace"), media_type=media)
+
+
+async def _form(server: Server, request: Request, kind: type[schema.Translation]) -> upload.Form:
+    config = server.config
+    most, folder = config.max_upload_mb * 2**20, config.data_dir / "uploads"
+    form = await upload.receive(request, most, folder, kind.model_fields)
+    server.metrics.uploaded.inc(form.size)
+    return form
+
+
+@asynccontextmanager
+async def _recognising(server: Server, ask: schema.Translation, form: upload.Form, task: Task):
+    """The decoded recording and its segments as they are recognised, when it is this request's turn."""
+    backend = await server.names.backend(ask.model)
+    options = options_for(ask, backend, task)
+    limits = Limits(server.config.max_upload_mb * 2**20, server.config.max_audio_hours * 3600)
+    async with server.places.turn():
+        recording = await anyio.to_thread.run_sync(decode, form.file, limits)
+        try:
+            yield (
+                recording,
+                _timed(
+                    server, recording, transcribe(recording, server.schedulers.get(backend).files, options)
+                ),
+            )
+        finally:
+            recording.close()
+
+
+async def _timed(server: Server, recording: Recording, segments: Iterator[Segment]) -> AsyncIterator[Segment]:
+    """The segments, each recognised in a thread; closing this stops the recognising."""
+    begun = time.monotonic()
+    try:
+        while (segment := await anyio.to_thread.run_sync(next, segments, None)) is not None:
+            yield segment
+        server.metrics.audio.labels("rest").inc(recording.duration)
+    finally:
+        server.metrics.work.inc(time.monotonic() - begun)
+        segments.close()
+
+
+async def _all(segments: AsyncIterator[Segment]) -> tuple[Segment, ...]:
+    return tuple([segment async for segment in segments])
+
+
+def options_for(ask: schema.Translation, backend: Backend, task: Task) -> Options:
+    """What the request means to an engine. Raises Refused, naming the parameter the engine cannot serve."""
+    words = answers.wants_words(ask)
+    options = Options(
+        language=schema.language_of(getattr(ask, "language", None), getattr(ask, "languages", [])),
+        task=task,
+        prompt=ask.prompt,
+        hotwords=", ".join(getattr(ask, "keywords", [])) or None,
+        # Subtitles are cut better by words, where the engine has them; nobody asked for them by name.
+        word_timestamps=words or (ask.response_format in ("srt", "vtt") and "words" in backend.can),
+        temperature=ask.temperature
+        or None,  # 0 means to OpenAI what None means here: hotter only where scores fail
+    )
+    for name, param in _WIRE.items():
+        try:
+            check(backend, Options(**{name: getattr(options, name)}))
+        except Unsupported as e:
+            raise Refused(e.what, e.fix, param=param, code="unsupported_value") from e
+    return options
+
+
+async def _events(
+    server: Server, ask: schema.Transcription, recording: Recording, segments
+) -> AsyncIterator[bytes]:
+    """transcript.text.delta as segments come, then transcript.text.done; or an error, and no more."""
+    heard: list[Segment] = []
+    text = ""
+    logprobs = bool(ask.include)
+    try:
+        async for segment in segments:
+            before, text = text, text + segment.text
+            heard.append(segment)
+            yield answers.sse(answers.delta(before, text, segment, logprobs))
+        yield answers.sse(answers.done(Transcript(tuple(heard), recording.duration), logprobs))
+    except Exception as e:  # the status is sent already: SDKs raise what stands under `error`
+        yield answers.sse({"error": errors.described(e)})
+
+
+class _Stream(StreamingResponse):
+    """Server-sent events that let go of what they hold when they end, however they end."""
+
+    def __init__(self, events: AsyncIterator[bytes], stack: AsyncExitStack):
+        super().__init__(
+            events,
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+        self._events, self._stack = events, stack
+
+    async def __call__(self, scope, receive, send) -> None:
+        async with self._stack:
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                await self._events.aclose()
+
+
+def _model(server: Server, id: str) -> schema.Model:
+    return schema.Model(
+        id=id, created=server.started, owned_by=id.partition(":")[0] if ":" in id else "parlance"
+    )
+
+
+def _documented(kind: type[schema.Translation]) -> dict:
+    """What the OpenAPI page says of an endpoint whose form we read ourselves."""
+    form = {"$ref": f"#/components/schemas/{kind.__name__}"}
+    content = {
+        "application/json": {
+            "schema": {"anyOf": [{"$ref": f"#/components/schemas/{m}"} for m in ("Text", "Verbose")]}
+        },
+        "text/plain": {"schema": {"type": "string"}},
+    }
+    if kind is schema.Transcription:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    return {
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+        },
+        "responses": {
+            200: {"description": "The text, as response_format asks.", "content": content},
+            **PROBLEMS,
+        },
+        "response_class": Response,
+    }

@@ -1,0 +1,273 @@
+"""Requests and answers of the HTTP API as OpenAI defines them: one source for checking and for the OpenAPI page.
+
+Field names, bounds and defaults are those of OpenAI's API reference (audio: create transcription,
+create translation) as its Python SDK 3.54 has them. What OpenAI has and we do not is still a field
+here, so that it is refused by name and with a reason, not as something unheard of.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic.json_schema import models_json_schema
+
+from asr import languages
+from asr.api.errors import Refused, refusal
+
+Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
+Upload = Annotated[Any, WithJsonSchema({"type": "string", "format": "binary"})]
+
+
+class VoiceDetection(BaseModel):
+    """`chunking_strategy` as an object."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["server_vad"]
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="How sure the detector must be that somebody speaks."
+    )
+    prefix_padding_ms: int = Field(300, ge=0, le=5000, description="Audio kept from before the speech.")
+    silence_duration_ms: int = Field(
+        200, ge=0, le=10000, description="Silence that ends a stretch of speech."
+    )
+
+
+def _strategy(value: Any) -> Any:
+    """A form carries it as JSON text, or as fields chunking_strategy[type], ..."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+class Translation(BaseModel):
+    """What `POST /v1/audio/translations` takes."""
+
+    model_config = ConfigDict(extra="forbid")
+    file: Upload = Field(
+        None, description="The recording: anything FFmpeg reads (WAV, MP3, M4A, OGG, FLAC, WebM, ...)."
+    )
+    model: str = Field(
+        description="An id from /v1/models, or one of OpenAI's names for this server's own model."
+    )
+    prompt: str | None = Field(None, description="Text the model should believe it has just heard.")
+    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
+    temperature: float | None = Field(
+        None, ge=0, le=1, description="0 or nothing: sure at first, warmer only where the result looks wrong."
+    )
+
+
+class Transcription(Translation):
+    """What `POST /v1/audio/transcriptions` takes."""
+
+    response_format: Format = "json"
+    language: str | None = Field(
+        None, description="The language spoken, as ISO 639-1; otherwise it is detected."
+    )
+    languages: list[str] = Field(
+        [], max_length=16, description="Languages that may be spoken. Here: at most one."
+    )
+    keywords: list[str] = Field([], max_length=256, description="Names and terms to listen for.")
+    timestamp_granularities: list[Literal["word", "segment"]] = Field(
+        [], max_length=2, description="For verbose_json: segments (the default), words, or both."
+    )
+    include: list[Literal["logprobs"]] = Field(
+        [], max_length=1, description="logprobs: how sure each word is."
+    )
+    stream: bool = Field(False, description="Send text as it is recognised, as server-sent events.")
+    chunking_strategy: Annotated[Literal["auto"] | VoiceDetection | None, BeforeValidator(_strategy)] = Field(
+        None, description="How the recording is cut: auto, or the settings of the voice detector."
+    )
+    known_speaker_names: list[str] = Field([], max_length=4)
+    known_speaker_references: list[str] = Field([], max_length=4)
+
+
+LISTS = {name for name, f in Transcription.model_fields.items() if "list[" in str(f.annotation)}
+WIRE = {name: f"{name}[]" for name in LISTS}
+
+
+def parse(kind: type[Translation], fields: list[tuple[str, str]]) -> Translation:
+    """The request that these form fields make; raises Refused. An empty field is as good as none."""
+    values: dict[str, Any] = {}
+    for wire, text in fields:
+        name, _, key = wire.removesuffix("[]").partition("[")
+        if not text:
+            continue
+        if name in LISTS:
+            values.setdefault(name, []).append(text)
+        elif key:
+            part = values.setdefault(name, {})
+            if not isinstance(part, dict):
+                raise _twice(name)
+            part[key.removesuffix("]")] = text
+        elif name in values:
+            raise _twice(name)
+        else:
+            values[name] = text
+    try:
+        request = kind.model_validate(values)
+    except ValidationError as e:
+        raise refusal(e, WIRE) from None
+    return _sensible(request)
+
+
+def _twice(name: str) -> Refused:
+    return Refused(f"'{name}' is given twice.", param=name, code="invalid_value")
+
+
+def _sensible(request: Translation) -> Translation:
+    """Refuse what OpenAI refuses about combinations, and what this server cannot do."""
+    if not isinstance(request, Transcription):
+        return request
+    if (
+        request.response_format == "diarized_json"
+        or request.known_speaker_names
+        or request.known_speaker_references
+    ):
+        param = "response_format" if request.response_format == "diarized_json" else "known_speaker_names[]"
+        raise Refused(
+            "This server cannot tell speakers apart through the API yet.",
+            "Leave out diarized_json and known_speaker_*; verbose_json gives segments and words.",
+            param=param,
+            code="unsupported_value",
+        )
+    if request.timestamp_granularities and request.response_format != "verbose_json":
+        raise Refused(
+            "timestamp_granularities[] needs response_format verbose_json.",
+            param="timestamp_granularities[]",
+            code="invalid_value",
+        )
+    if request.include and request.response_format != "json":
+        raise Refused(
+            "include[]=logprobs needs response_format json.", param="include[]", code="invalid_value"
+        )
+    if request.stream and request.response_format not in ("json", "text"):
+        raise Refused(
+            f"stream needs response_format json or text, not {request.response_format}.",
+            param="stream",
+            code="invalid_value",
+        )
+    return request
+
+
+def language_of(language: str | None, languages: list[str]) -> str | None:
+    """ISO 639-1, from `language` or from `languages` with one in it; raises Refused."""
+    given = [language] if language else []
+    wanted = list(dict.fromkeys(_code(text) for text in [*given, *languages]))
+    if len(wanted) > 1:
+        raise Refused(
+            "The models here take one language, or detect it.",
+            "Send one language, or none to have it detected.",
+            param="languages" if languages else "language",
+            code="unsupported_value",
+        )
+    return wanted[0] if wanted else None
+
+
+def _code(text: str) -> str:
+    if found := languages.code(text):
+        return found
+    raise Refused(
+        f"'{text[:40]}' is no language we know.",
+        "Write it as ISO 639-1, for example en.",
+        param="language",
+        code="invalid_value",
+    )
+
+
+# Answers. They describe; the numbers come from asr.formats and asr.api.answers.
+
+
+class Duration(BaseModel):
+    type: Literal["duration"]
+    seconds: float = Field(description="Length of the audio.")
+
+
+class Code(BaseModel):
+    code: str
+
+
+class Logprob(BaseModel):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class Text(BaseModel):
+    """response_format json."""
+
+    text: str
+    usage: Duration
+    languages: list[Code] | None = None
+    logprobs: list[Logprob] | None = None
+
+
+class SegmentOut(BaseModel):
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class WordOut(BaseModel):
+    word: str
+    start: float
+    end: float
+
+
+class Verbose(BaseModel):
+    """response_format verbose_json."""
+
+    task: Literal["transcribe", "translate"]
+    language: str
+    duration: float
+    text: str
+    segments: list[SegmentOut] | None = None
+    words: list[WordOut] | None = None
+    usage: Duration
+
+
+class Model(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+
+
+class Models(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class Error(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Failure(BaseModel):
+    error: Error
+
+
+def components() -> dict[str, dict]:
+    """JSON schemas for the OpenAPI page: forms under the names their fields have on the wire."""
+    kinds = [Transcription, Translation, Text, Verbose]
+    _, found = models_json_schema(
+        [(k, "validation") for k in kinds], ref_template="#/components/schemas/{model}"
+    )
+    for name in ("Transcription", "Translation"):
+        form = found["$defs"][name]
+        form["properties"] = {WIRE.get(field, field): rest for field, rest in form["properties"].items()}
+        form["required"] = ["file", "model"]
+    return found["$defs"]

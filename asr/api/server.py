@@ -1,0 +1,22 @@
+"""What all requests of one server share."""
+
+from __future__ import annotations
+
+import time
+
+from asr.api.limits import Places
+from asr.api.metrics import Metrics
+from asr.api.names import Names
+from asr.config import Config
+from asr.models import Models
+from asr.scheduler import Schedulers
+
+
+class Server:
+    def __init__(self, config: Config, models: Models, schedulers: Schedulers):
+        self.config, self.models, self.schedulers = config, models, schedulers
+        self.names = Names(config, models)
+        self.places = Places(config.api_at_once, config.api_waiting)
+        self.metrics = Metrics()
+        self.started = int(time.time())
+        self.sessions = 0  # realtime sessions that are open
