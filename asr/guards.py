@@ -19,9 +19,7 @@ SPEECH = 0.3  # seconds of speech that a segment needs for its text to be believ
 SHARE = 0.1  # of its length that must be speech, too
 
 # What Whisper says when it hears nothing: the ends of the videos and subtitles it learned from.
-INVENTED = frozenset(
-    phrase
-    for line in """
+PHRASES = """
 thank you|thank you very much|thank you so much|thanks|thank you for watching|thanks for watching
 thank you so much for watching|thank you for listening|please subscribe|subscribe
 please subscribe to my channel|please like and subscribe|like and subscribe|see you next time
@@ -39,10 +37,8 @@ tack till elever och lärare|napisy stworzone przez społeczność amara org|dzi
 редактор субтитров а семкин корректор а егорова|ご視聴ありがとうございました|ありがとうございました
 请不吝点赞 订阅 转发 打赏支持明镜与点点栏目|字幕由amara org社区提供|谢谢观看|谢谢大家|谢谢
 시청해주셔서 감사합니다|감사합니다|mbc 뉴스 이덕영입니다|cảm ơn các bạn đã theo dõi|altyazı m k
-""".split("\n")
-    for phrase in line.split("|")
-    if phrase
-)
+"""
+INVENTED = frozenset(phrase for line in PHRASES.strip().splitlines() for phrase in line.split("|"))
 
 
 class Scored(Protocol):
