@@ -106,7 +106,7 @@ class _Page:
         end = 0.0 if last.ends_sentence else 0.2 if stops else 0.6 if last.ends_clause else 2.0
         swallowed = self.sentences[k - 1] - self.sentences[i]
         empty = 1 - self.width(i, k) / (2 * LINE)
-        return 0.4 + end + 0.5 * swallowed + 2 * max(0.0, 1 - seconds) + 0.5 * empty**2
+        return 0.4 + end + 0.8 * swallowed + 2 * max(0.0, 1 - seconds) + 0.5 * empty**2
 
     def lines(self, i: int, k: int) -> tuple[str, ...]:
         taken = columns(self.prefix)

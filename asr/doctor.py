@@ -61,8 +61,8 @@ def _gpus(machine: Machine) -> Iterator[Finding]:
     if not machine.gpus and not machine.unseen_gpus:
         yield Finding("GPU", "no NVIDIA GPU; Whisper runs on the CPU")
     for library in machine.missing_cuda:
-        wheel = "nvidia-cublas-cu12" if "cublas" in library else '"nvidia-cudnn-cu12==9.*"'
-        yield Finding("CUDA", f"{library} is not found, the GPU needs it", "problem", f"pip install {wheel}")
+        says = f"{library} is not found, and the GPU needs it"
+        yield Finding("CUDA", says, "problem", "pip install nvidia-cublas-cu12")
 
 
 def _libraries() -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from math import isfinite
 from asr import languages
 from asr.cues import Cue, cues
 from asr.errors import Unsupported
-from asr.pieces import clean
+from asr.pieces import clean, possible
 from asr.types import Segment, Transcript, Word
 
 
@@ -90,9 +90,9 @@ def to_verbose_json(t: Transcript) -> str:
     body["segments"] = [
         {
             "id": i,
-            "seek": round(s.start * 100),  # in frames of 10 ms, as Whisper counts
-            "start": s.start,
-            "end": s.end,
+            "seek": round(possible(s.start) * 100),  # in frames of 10 ms, as Whisper counts
+            "start": possible(s.start),
+            "end": possible(s.end),
             "text": s.text,
             "tokens": list(s.tokens),
             "temperature": s.temperature or 0.0,
@@ -103,7 +103,9 @@ def to_verbose_json(t: Transcript) -> str:
         for i, s in enumerate(t.segments)
     ]
     if words := [w for s in t.segments for w in s.words]:
-        body["words"] = [{"word": w.word.strip(), "start": w.start, "end": w.end} for w in words]
+        body["words"] = [
+            {"word": w.word.strip(), "start": possible(w.start), "end": possible(w.end)} for w in words
+        ]
     return _dumps(body)
 
 
@@ -133,7 +135,7 @@ def timestamp(seconds: float, mark: str = ".") -> str:
 
 def _ms(seconds: float) -> int:
     """Whole milliseconds: rounded once, here, before anything is split off."""
-    return max(0, round(seconds * 1000)) if isfinite(seconds) else 0
+    return round(possible(seconds) * 1000)
 
 
 def _stamp(ms: int, mark: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Thread
 
 HUB_PATIENCE = 3.0  # seconds; a page must not wait for a network that is not there
-CUDA_LIBRARIES = {"cublas": "libcublas.so.12", "cudnn": "libcudnn.so.9"}  # CTranslate2 4's wheel
+CUBLAS = "libcublas.so.12"  # the one library of CUDA that CTranslate2 4.8's wheel does not bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +145,11 @@ def _engine_gpus() -> int:
 def _missing_cuda() -> tuple[str, ...]:
     if sys.platform != "linux":
         return ()
-    return tuple(so for name, so in CUDA_LIBRARIES.items() if not _loadable(name, so))
-
-
-def _loadable(name: str, so: str) -> bool:
     folders = [Path(p) for p in os.environ.get("LD_LIBRARY_PATH", "").split(":") if p]
-    wheel = find_spec("nvidia")  # the CUDA wheels that torch brings
-    folders += [Path(p) / name / "lib" for p in (wheel.submodule_search_locations if wheel else None) or ()]
-    return any((f / so).exists() for f in folders) or find_library(name) == so
+    wheels = find_spec("nvidia")  # those that torch brings
+    folders += [Path(p) / "cublas" / "lib" for p in (wheels and wheels.submodule_search_locations) or ()]
+    found = any((f / CUBLAS).exists() for f in folders) or find_library("cublas") == CUBLAS
+    return () if found else (CUBLAS,)
 
 
 def free_bytes(folder: Path) -> int:

@@ -20,6 +20,7 @@ from unicodedata import category, east_asian_width
 from asr.types import Segment
 
 LINE = 42  # columns
+LATEST = 1e7  # seconds, 115 days
 
 _ANYWHERE = (
     r"\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff"  # not Hangul: it has spaces
@@ -88,6 +89,11 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", _REORDERING.sub("", _CONTROL.sub(" ", text)))
 
 
+def possible(seconds: float) -> float:
+    """`seconds` as a time that a clock can show: engines do answer with NaN, infinity, and before the start."""
+    return min(max(0.0, seconds), LATEST) if isfinite(seconds) else 0.0
+
+
 def columns(text: str) -> int:
     """How wide `text` stands in a fixed-width font: wide characters take two columns, marks none."""
     if text.isascii():
@@ -98,7 +104,7 @@ def columns(text: str) -> int:
 
 
 def _timed(segment: Segment) -> tuple[str, list[_Stretch]]:
-    """The segment's text, and when its parts are said. Engines do answer with times that are no times."""
+    """The segment's text, and when its parts are said."""
     spoken = [(w.word, w.start, w.end, w.speaker) for w in segment.words]
     text, stretches = "", []
     for said, start, end, speaker in spoken or [(segment.text, segment.start, segment.end, None)]:
@@ -106,8 +112,8 @@ def _timed(segment: Segment) -> tuple[str, list[_Stretch]]:
         bare = said.strip()
         text += " " if said[:1] == " " else _word_break(text, said)
         if bare:
-            start = max(0.0, start) if isfinite(start) else 0.0
-            end = max(start, end) if isfinite(end) else start
+            start = possible(start)
+            end = max(start, possible(end))
             stretches.append(_Stretch(len(text), len(text) + len(bare), start, end, speaker))
             text += bare + " " * said.endswith(" ")
     return text, stretches
