@@ -1,11 +1,11 @@
-"""Where the speech is: Silero's probabilities, spans of speech, and windows for a recogniser.
+"""Where the speech is: Silero's probabilities, spans of speech, and stretches for a recogniser.
 
 One probability belongs to one frame of 512 samples, and every time is counted in samples, so
 nothing drifts however long the recording. Speech is found while the recording is being read:
-the first window of ten hours is known after its first minutes.
+the first stretch of ten hours is known after a moment.
 
-    for window in speech_windows(recording):
-        backend.transcribe(recording.read(window.start, window.end), options)
+    for stretch in stretches(recording, Silero()):
+        backend.transcribe(recording.read(stretch.start, stretch.end), options)
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import numpy as np
 from asr.audio import SAMPLE_RATE, Recording
 from asr.errors import BackendUnavailable
 
-FRAME = 512  # samples: the 32 ms that Silero judges at a time
+FRAME = 512  # samples that Silero judges at a time
+HOP = FRAME / SAMPLE_RATE  # seconds: 32 ms
 THRESHOLD, RELEASE = 0.5, 0.35  # speech begins at the one and lasts above the other (silero-vad's own)
 BLOCK = 1000  # frames heard in one go: 32 s of a recording
 
@@ -44,16 +45,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Window(Span):
-    """A span for one call of a recogniser, with the probabilities of its frames: float32 (n,)."""
+class Stretch(Span):
+    """Speech that belongs together, with the probabilities of its frames: float32 (n,)."""
 
     probabilities: np.ndarray = field(repr=False, compare=False)
 
     def speech(self, start: float, end: float) -> float:
-        """How many of the recording's seconds from `start` to `end` sound like speech in this window."""
+        """Expected seconds of speech between two times of the recording."""
         first = round(self.start * SAMPLE_RATE) // FRAME  # the recording's frame that is ours at 0
-        a, b = (max(0, round(t * SAMPLE_RATE / FRAME) - first) for t in (start, end))
-        return float(np.count_nonzero(self.probabilities[a:b] >= THRESHOLD)) * FRAME / SAMPLE_RATE
+        a, b = (max(0, round(t / HOP) - first) for t in (start, end))
+        return float(self.probabilities[a:b].sum()) * HOP
 
 
 _loading = Lock()
@@ -120,27 +121,26 @@ def speech_spans(probabilities: np.ndarray, *, silence: float = 0.5, pad: float 
 def windows(
     spans: Sequence[Span], probabilities: np.ndarray, longest: float = 30.0, gap: float = 3.0
 ) -> list[Span]:
-    """Windows of at most `longest` seconds in time order, which together hold every span.
+    """Spans joined and cut to stretches of at most `longest` seconds, which together hold every span.
 
-    Whisper's encoder pads each window to 30 s, so the number of windows is what a recording costs:
-    spans share one while they fit. But in a long silence Whisper invents text, so no window holds
-    one above `gap` seconds; people who talk with each other seldom pause longer. Talk that does not
-    fit is cut where speech is least likely, late in the window.
+    Whisper's encoder pads whatever it gets to 30 s, so the number of stretches is what a recording
+    costs: spans share one while they fit. But in a long silence Whisper invents text, so none holds
+    a silence above `gap` seconds; people who talk with each other seldom pause longer. Talk that does
+    not fit is cut where speech is least likely, late in the stretch.
     """
     pairs = ((round(s.start * SAMPLE_RATE), round(s.end * SAMPLE_RATE)) for s in spans)
     found = _windows(pairs, probabilities, round(longest * SAMPLE_RATE), round(gap * SAMPLE_RATE))
     return [Span(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in found]
 
 
-def speech_windows(
-    recording: Recording, vad: Callable[[], VoiceDetector] = Silero, longest: float = 30.0, gap: float = 3.0
-) -> Iterator[Window]:
-    """The `windows` of a recording, each as soon as it is certain. `vad` makes the detector to use."""
+def stretches(
+    recording: Recording, detector: VoiceDetector, longest: float = 30.0, gap: float = 3.0
+) -> Iterator[Stretch]:
+    """The `windows` of a recording in time order, each as soon as no later audio can change it."""
     heard = array("f")
 
     def listen() -> Iterator[float]:
-        detector = vad()
-        for block in recording.blocks(BLOCK * FRAME / SAMPLE_RATE):
+        for block in recording.blocks(BLOCK * HOP):
             whole = np.pad(block, (0, -len(block) % FRAME))
             fresh = detector(_audible(whole)).tolist()
             heard.extend(fresh)
@@ -149,7 +149,7 @@ def speech_windows(
     spans = _spans(listen(), len(recording), silence=0.5, pad=0.4)
     for start, end in _windows(spans, heard, round(longest * SAMPLE_RATE), round(gap * SAMPLE_RATE)):
         frames = np.array(heard[start // FRAME : -(-end // FRAME)], np.float32)
-        yield Window(start / SAMPLE_RATE, end / SAMPLE_RATE, frames)
+        yield Stretch(start / SAMPLE_RATE, end / SAMPLE_RATE, frames)
 
 
 def _audible(block: np.ndarray) -> np.ndarray:
