@@ -37,7 +37,7 @@ class Journal:
     def write(self, kind: str, **fields) -> None:
         """Append one line and hand it to the operating system; raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"type": kind, **fields}, ensure_ascii=False, separators=(",", ":"))
+        line = json.dumps({"type": kind, **fields}, separators=(",", ":"))  # ASCII: no odd line ends
         # Other people's words: for the owner of the server only.
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -52,7 +52,7 @@ class Journal:
         if not self.path.exists():
             return []
         found = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(json.JSONDecodeError):  # torn by a crash
                 found.append(json.loads(line))
         return found

@@ -104,6 +104,11 @@ class Source:
         """Take float32 mono 16 kHz, any length; quick. False when this source no longer counts."""
         return self._session._hear(self, audio)
 
+    @property
+    def displaced(self) -> bool:
+        """Another source has taken this one's place."""
+        return self._session._source not in (None, self)
+
     def leave(self) -> None:
         """The transport is gone; whether it comes back will be seen."""
         self._session._left(self)
@@ -293,24 +298,30 @@ class Session:
     def after(self, seq: int) -> tuple[list[Entry], Now]:
         """The entries with sequence numbers above `seq`, and what is not settled yet."""
         with self._lock:
-            updates = [leg.now for leg in self._legs]
-            stable, draft = (
-                (updates[0].stable, updates[0].draft)
-                if len(updates) == 1
-                else ("", "".join(u.stable + u.draft for u in updates))
-            )
-            now = Now(
-                self.state,
-                self._source is None and bool(self._legs),
-                stable,
-                draft,
-                max((leg.stream.behind for leg in self._legs), default=0.0),
-                any(u.speaking for u in updates),
-                self.heard,
-                next((u.error for u in updates if u.error), ""),
-                self.error,
-            )
-            return self.entries[max(seq, 0) :], now
+            return self.entries[max(seq, 0) :], self._now()
+
+    def _now(self) -> Now:
+        updates = [leg.now for leg in self._legs]
+        if len(updates) == 1:
+            stable, draft = updates[0].stable, updates[0].draft
+        else:  # the end of an earlier stream is still being recognised
+            stable, draft = "", "".join(u.stable + u.draft for u in updates)
+        return Now(
+            self.state,
+            self._source is None and bool(self._legs),
+            stable,
+            draft,
+            self.behind,
+            any(u.speaking for u in updates),
+            self.heard,
+            next((u.error for u in updates if u.error), ""),
+            self.error,
+        )
+
+    @property
+    def behind(self) -> float:
+        """Seconds of audio that were fed and not yet heard by the model."""
+        return max((leg.stream.behind for leg in list(self._legs)), default=0.0)
 
     @property
     def state(self) -> State:
