@@ -5,13 +5,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"asr.types", "asr.errors", "asr.languages"},
+    {"asr.types", "asr.errors", "asr.languages", "asr.ahead"},
     {"asr.pieces", "asr.journal"},
     {"asr.cues"},
+    {"asr.audio.pcm", "asr.audio.source"},
+    {"asr.audio.recording", "asr.audio.demuxing"},
+    {"asr.audio.decoding"},
     {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
     {"asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine", "asr.ice"},
     {"asr.catalogue", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns"},
     {"asr.choice", "asr.pipeline", "asr.live"},
+    {"asr.session"},
     {"asr.scheduler", "asr.models", "asr.jobs", "asr.sessions", "asr.doctor"},
     {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "asr.api.*", "ui.render", "ui.theme", "ui.microphone", "ui.running"},
     {"ui.choices", "ui.report"},

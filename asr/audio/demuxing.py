@@ -1,0 +1,99 @@
+"""What FFmpeg finds in a file, and the frames of its sound. FFmpeg is trusted in nothing.
+
+It sees only the bytes that we hand it: it opens no file and no address by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+
+from asr.audio.pcm import RATES
+from asr.errors import AudioError
+
+# The demuxers that read recordings. What is absent is absent on purpose: playlists, scripts and session
+# descriptions (hls, concat, dash, sdp, ...) name other files; images and text are no sound.
+CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dss,dts,eac3,flac,flv,gsm,ircam,loas,"
+    "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qcp,"
+    "rm,shn,sox,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
+)
+COMMON = "WAV, MP3, M4A, OGG, FLAC, WebM, MP4 and MKV all work."
+
+
+class _Bytes:
+    """All that FFmpeg gets to see of a file: no name, no descriptor."""
+
+    def __init__(self, file: BinaryIO):
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+@contextmanager
+def demuxed(file: BinaryIO) -> Iterator[InputContainer]:
+    """The file as a container of tracks; raises AudioError where it is none that we read."""
+    rules = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
+    try:
+        container = av.open(
+            _Bytes(file), io_open=_nothing_else, metadata_errors="replace", container_options=rules
+        )
+    except (av.FFmpegError, OSError, ValueError) as e:
+        raise AudioError("This is not an audio or video file that can be read.", COMMON) from e
+    with container:
+        yield container
+
+
+def _nothing_else(url: str, flags: int, options: dict):
+    raise PermissionError("it wants to open other files")
+
+
+def reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+
+
+def track(container: InputContainer) -> av.AudioStream:
+    """The audio track a player would choose."""
+    if not container.streams.audio:
+        raise AudioError("There is no sound in this file.", "Choose a recording with an audio track.")
+    best = container.streams.best("audio")
+    if best is None or best.codec_context is None:
+        raise AudioError("Its sound is in a format that cannot be decoded.", COMMON)
+    return best
+
+
+def claimed(container: InputContainer, audio: av.AudioStream) -> float:
+    """Seconds that the file says its sound lasts; 0 where FFmpeg could only guess."""
+    kind = container.format.name
+    if audio.duration and kind.startswith(("mov", "flac")):
+        return float(audio.duration * audio.time_base)
+    if container.duration and len(container.streams) == 1 and kind.startswith("matroska"):
+        return container.duration / av.time_base
+    return 0.0
+
+
+def frames(container: InputContainer, audio: av.AudioStream, damage: list[str]) -> Iterator[av.AudioFrame]:
+    """Every frame that decodes. Packets that do not are skipped and counted; `damage` says so."""
+    bad, packets = 0, container.demux(audio)
+    while True:
+        try:
+            decoded = next(packets).decode()
+        except StopIteration:
+            break
+        except av.InvalidDataError:
+            bad += 1
+            continue
+        except (av.FFmpegError, OSError) as e:
+            damage.append(f"Reading stopped early: {reason(e)}.")
+            break
+        for frame in decoded:
+            if frame.sample_rate not in RATES:
+                raise AudioError(
+                    f"It claims {frame.sample_rate} samples per second, which no recording has.",
+                    "Export it again as WAV or MP3.",
+                )
+            yield frame
+    if bad:
+        damage.append(f"{bad} damaged packets were skipped.")
