@@ -11,19 +11,23 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 
 from asr.errors import ConfigError
 
 
+_BOOLEAN = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
 def setting(default, says: str, secret: bool = False):
     """A field of Config: its default value and one line for people. A secret is not in its repr."""
-    return field(default=default, repr=not secret, metadata={"says": says})
+    return field(default=default, repr=not secret, metadata={"says": says, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    model: str = setting("auto", "backend:model, for example faster_whisper:small; auto chooses for this machine")
+    model: str = setting("auto", "backend:model, say faster_whisper:small; auto chooses for this machine")
     device: str = setting("auto", "auto, cpu or cuda; with a compute type if you insist: cuda/int8_float16")
     language: str = setting("", "two-letter code of the language spoken; empty means detect")
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
@@ -36,13 +40,15 @@ class Config:
     api_models: str = setting("", "further models API clients may name, separated by commas: backend:model")
     api_at_once: int = setting(2, "API requests recognised at the same time")
     api_waiting: int = setting(16, "further API requests that may wait for their turn")
-    data_dir: Path = setting(Path("data"), "where recordings being worked on are kept")
+    recordings_at_once: int = setting(2, "recordings on the page recognised at the same time")
+    recordings_waiting: int = setting(16, "further recordings on the page that may wait for their turn")
+    data_dir: Path = setting(Path("data"), "where recordings being worked on are kept")  # noqa: RUF009
     live_sessions: int = setting(16, "live sessions at the same time")
     live_hours: float = setting(4.0, "longest live session, in hours")
-    live_resume_minutes: float = setting(15.0, "how long a live session that was stopped or lost can be continued")
-    live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk, in hours")
-    turn: str = setting("", "who relays audio where browsers cannot reach the server: hf, cloudflare or twilio")
-    ice_servers: str = setting("", "STUN and TURN servers of your own: URLs separated by commas, or WebRTC's JSON list")
+    live_resume_minutes: float = setting(15.0, "how long a live session that ended can be continued")
+    live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk")
+    turn: str = setting("", "who relays audio to browsers far away: hf, cloudflare or twilio")
+    ice_servers: str = setting("", "STUN and TURN servers of your own: URLs with commas, or WebRTC's JSON")
     turn_secret: str = setting("", "the static-auth-secret of your own TURN servers (coturn)", secret=True)
     cloudflare_turn_key_id: str = setting("", "for turn=cloudflare: the id of your TURN key")
     cloudflare_turn_key_api_token: str = setting("", "for turn=cloudflare: its API token", secret=True)
@@ -60,20 +66,23 @@ class Config:
                     f"There is no setting {name}.",
                     f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}.",
                 )
-        values = {f.name: _parse(name, env[name], f.default) for name, f in known.items() if name in env}
+        # An empty variable is one that was not set: compose files write them.
+        values = {f.name: _parse(name, env[name], f.default) for name, f in known.items() if env.get(name)}
         # Gradio's own names count where ours are silent: images and Spaces set them.
         for ours, theirs in (("host", "GRADIO_SERVER_NAME"), ("port", "GRADIO_SERVER_PORT")):
-            if ours not in values and theirs in env:
+            if ours not in values and env.get(theirs):
                 values[ours] = _parse(theirs, env[theirs], getattr(cls(), ours))
         return cls(**values)
 
 
 def _parse(name: str, text: str, default):
-    """`text` as the type of `default`."""
+    """`text` as the type of `default`; numbers from 0 up."""
+    kind = type(default)
     try:
-        if isinstance(default, bool):
-            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
-        return type(default)(text)
+        value = _BOOLEAN[text.lower()] if kind is bool else kind(text)
+        if isinstance(value, (int, float)) and not 0 <= value < inf:
+            raise ValueError
+        return value
     except (ValueError, KeyError):
-        kind = {bool: "yes or no", int: "a whole number", float: "a number"}.get(type(default), "text")
-        raise ConfigError(f"{name}={text!r} is not {kind}.", f"The default is {default}.") from None
+        is_not = {bool: "yes or no", int: "a whole number from 0 up", float: "a number from 0 up"}
+        raise ConfigError(f"{name}={text!r} is not {is_not[kind]}.", f"The default is {default}.") from None

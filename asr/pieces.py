@@ -90,7 +90,7 @@ def clean(text: str) -> str:
 
 
 def possible(seconds: float) -> float:
-    """`seconds` as a time that a clock can show: engines do answer with NaN, infinity, and before the start."""
+    """`seconds` as a time that a clock can show: engines do answer with NaN and with less than nothing."""
     return min(max(0.0, seconds), LATEST) if isfinite(seconds) else 0.0
 
 

@@ -1,0 +1,107 @@
+"""The automatic choice: a table of machines, and what must be said about each."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from asr import catalogue
+from asr.choice import choose, instead_of
+from asr.config import Config
+from asr.errors import BackendUnavailable, UnknownModel
+from asr.machine import GPU, Hub, Machine
+
+ONLINE, OFFLINE = Hub(True, "The hub answers."), Hub(False, "The hub cannot be reached.")
+MACHINE = Machine("A CPU", 8, 16 << 30, (), (), (), False, Path("/cache"), 10**12, lambda: ONLINE)
+A100 = GPU("NVIDIA A100", 40 << 30)
+
+
+AUTO = Config()
+
+
+def chosen(cached=(), config=AUTO, hub=ONLINE, **facts):
+    return choose(
+        config, replace(MACHINE, hub=lambda: hub, **facts), lambda card: card.spec.partition(":")[2] in cached
+    )
+
+
+@pytest.mark.parametrize(
+    "facts, cached, spec, device",
+    [
+        # with the hub: what suits the machine
+        ({"gpus": (A100,)}, (), "faster_whisper:large-v3-turbo", "cuda"),
+        ({"cores": 16}, (), "faster_whisper:small", "cpu"),
+        ({"cores": 4}, (), "faster_whisper:small", "cpu"),
+        ({"cores": 2}, (), "faster_whisper:base", "cpu"),
+        ({"cores": 1}, (), "faster_whisper:tiny", "cpu"),
+        # what is here already goes first, if it is good enough and keeps up
+        ({"cores": 8}, ("base",), "faster_whisper:base", "cpu"),
+        ({"cores": 8}, ("base", "small"), "faster_whisper:small", "cpu"),
+        ({"cores": 8}, ("tiny",), "faster_whisper:small", "cpu"),
+        ({"cores": 2}, ("small", "large-v3"), "faster_whisper:base", "cpu"),
+        # without the hub: whatever is here, else the engine that needs no download
+        ({"hub": OFFLINE, "cores": 2}, ("small", "large-v3"), "faster_whisper:small", "cpu"),
+        ({"hub": OFFLINE, "gpus": (A100,)}, ("small", "large-v3"), "faster_whisper:large-v3", "cuda"),
+        ({"hub": OFFLINE}, ("tiny.en", "medium"), "faster_whisper:medium", "cpu"),
+        ({"hub": OFFLINE}, ("tiny.en",), "faster_whisper:tiny.en", "cpu"),
+        ({"hub": OFFLINE}, (), catalogue.FALLBACK, "cpu"),
+        ({"hub": OFFLINE, "gpus": (A100,)}, (), catalogue.FALLBACK, "cpu"),
+    ],
+)  # fmt: skip
+def test_the_model_suits_the_machine(facts, cached, spec, device):
+    choice = chosen(cached, **facts)
+    assert (choice.spec, choice.device) == (spec, device)
+    assert choice.fallback is (spec == catalogue.FALLBACK)
+
+
+def test_every_choice_says_why_in_a_sentence():
+    for facts in ({}, {"gpus": (A100,)}, {"hub": OFFLINE}, {"cores": 1}):
+        why = chosen(**facts).why
+        assert why[0].isupper() and why.endswith(".")
+
+
+def test_the_fallback_is_labelled_and_says_how_to_get_whisper():
+    choice = chosen(hub=OFFLINE)
+    assert choice.why.startswith("Offline fallback, English, low accuracy")
+    assert "hf download Systran/faster-whisper-small" in choice.fix and "ASR_MODEL=" in choice.fix
+
+
+@pytest.mark.parametrize(
+    "facts, config, said",
+    [
+        ({}, Config(), "no GPU was found"),
+        ({"gpus": (A100,)}, Config(device="cpu"), "ASR_DEVICE asks for the CPU"),
+        ({"gpus": (A100,), "missing_cuda": ("libcublas.so.12",)}, Config(), "the GPU needs libcublas.so.12"),
+        ({"gpus": (GPU("Old", 2 << 30),)}, Config(), "Old has less than 4 GB"),
+    ],
+)
+def test_a_gpu_that_is_not_used_is_explained(facts, config, said):
+    choice = chosen(config=config, **facts)
+    assert choice.device == "cpu" and said in choice.why
+
+
+def test_the_device_that_was_asked_for_is_kept():
+    assert chosen(config=Config(device="cpu/float32")).device == "cpu/float32"
+    assert chosen(config=Config(device="cuda/int8_float16")).device == "cuda/int8_float16"
+
+
+def test_the_hub_is_not_asked_where_a_good_model_is_here():
+    def asked():
+        raise AssertionError("the network was asked for nothing")
+
+    machine = replace(MACHINE, hub=asked)
+    assert choose(Config(), machine, lambda card: True).spec == "faster_whisper:small"
+
+
+def test_asr_model_decides_and_is_not_second_guessed():
+    assert chosen(config=Config(model="turbo"), hub=OFFLINE).spec == "faster_whisper:large-v3-turbo"
+    assert chosen(config=Config(model="onnx:a/b", device="cuda")).device == "cuda"
+    with pytest.raises(UnknownModel):
+        chosen(config=Config(model="nonsense"))
+
+
+def test_what_could_not_be_loaded_is_named_with_its_reason():
+    choice = instead_of(chosen(), BackendUnavailable("The download broke off.", "Try again."))
+    assert choice.spec == catalogue.FALLBACK and choice.fallback
+    assert "faster_whisper:small could not be loaded. The download broke off." in choice.why
+    assert choice.fix == "Try again."
