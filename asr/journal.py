@@ -7,6 +7,7 @@ the last one whole; that one is skipped when the file is read again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Container
@@ -15,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from asr.types import Segment, Word
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +32,65 @@ Entry = Segment | Gap
 
 
 class Journal:
-    """One session's file. Nothing is created before the first line is written."""
+    """One session's entries, in memory and in its file. Nothing is created before `begin`."""
 
     def __init__(self, folder: Path, session: str):
         self.path = folder / f"{session}.jsonl"
+        self.entries: list[Entry] = []  # entry i has the sequence number i + 1
+        self.started: float | None = None  # wall clock of second 0
+        self.over = False
+        self.failed: OSError | None = None  # why lines are missing in the file
 
-    def write(self, kind: str, **fields) -> None:
-        """Append one line and hand it to the operating system; raises OSError."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"type": kind, **fields}, separators=(",", ":"))  # ASCII: no odd line ends
-        # Other people's words: for the owner of the server only.
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            size = os.fstat(file).st_size
-            torn = b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
-            os.write(file, torn + line.encode() + b"\n")
-        finally:
-            os.close(file)
+    def begin(self, started: float) -> None:
+        self.started = started
+        self._write("session", started=started)
 
-    def read(self) -> list[dict]:
-        """The lines so far, each a dict with its "type"; empty when there is no such file."""
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._write("gap" if isinstance(entry, Gap) else "segment", **pack(entry))
+
+    def end(self) -> None:
+        self.over = True
+        if self.started is not None:
+            self._write("over")
+
+    def load(self) -> bool:
+        """Fill this journal from its file; False when there is none."""
         if not self.path.exists():
-            return []
-        found = []
+            return False
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(json.JSONDecodeError):  # torn by a crash
-                found.append(json.loads(line))
-        return found
+            with suppress(ValueError, TypeError, KeyError, AttributeError):  # torn by a crash
+                self._take(json.loads(line))
+        return self.started is not None
+
+    def _take(self, line: dict) -> None:
+        kind = line.pop("type")
+        if kind == "session":
+            self.started = line["started"]
+        elif kind == "over":
+            self.over = True
+        else:
+            self.entries.append(unpack(kind, line))
 
     def delete(self) -> None:
         self.path.unlink(missing_ok=True)
+
+    def _write(self, kind: str, **fields) -> None:
+        """Append one line and hand it to the operating system. A full disk must not stop recognition."""
+        line = json.dumps({"type": kind, **fields}, separators=(",", ":"))  # ASCII: no odd line ends
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Other people's words: for the owner of the server only.
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                size = os.fstat(file).st_size
+                torn = b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
+                os.write(file, torn + line.encode() + b"\n")
+            finally:
+                os.close(file)
+        except OSError as e:
+            log.error("a live session's text cannot be written: %s", e)
+            self.failed = e
 
 
 def pack(entry: Entry) -> dict:

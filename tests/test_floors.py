@@ -13,7 +13,7 @@ FLOORS = [
     {"asr.audio.decoding"},
     {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
     {"asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.machine", "asr.ice"},
-    {"asr.catalogue", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns"},
+    {"asr.catalogue", "asr.windows", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns"},
     {"asr.choice", "asr.pipeline", "asr.live"},
     {"asr.session"},
     {"asr.scheduler", "asr.models", "asr.jobs", "asr.sessions", "asr.doctor"},

@@ -12,7 +12,8 @@ from asr.config import Config
 from asr.errors import ASRError, Busy, SessionOver, UnknownSession
 from asr.journal import Gap, expire
 from asr.live import Update
-from asr.sessions import GRACE, IDLE, Sessions
+from asr.session import GRACE, IDLE
+from asr.sessions import Sessions
 from asr.types import Options, Segment, Word
 
 OPTIONS = Options()
@@ -246,11 +247,11 @@ def test_a_server_killed_in_the_middle_keeps_what_it_recognised(house, tmp_path)
     again = House(tmp_path)  # nothing was closed or flushed
     again.now = house.now + 30
     found = again.get(session.id)
-    assert found.entries == session.entries and found.state == "paused"
+    assert found.journal.entries == session.journal.entries and found.state == "paused"
     speak(again, found.take("m", OPTIONS), 1)
     again.streams[0].hears("three", 0, 1)
-    assert [e for e in found.entries if isinstance(e, Gap)] == [Gap(0.5, 32.0)]
-    assert found.entries[-1].start == pytest.approx(32)
+    assert [e for e in found.journal.entries if isinstance(e, Gap)] == [Gap(0.5, 32.0)]
+    assert found.journal.entries[-1].start == pytest.approx(32)
     again.close()
 
 
@@ -263,9 +264,9 @@ def test_a_line_torn_by_a_crash_costs_that_line_only(house, tmp_path):
     found = again.get(session.id)
     speak(again, found.take("m", OPTIONS), 1)
     again.streams[0].hears("two")
-    assert [e.text for e in found.entries if isinstance(e, Segment)] == [" one", " two"]
+    assert [e.text for e in found.journal.entries if isinstance(e, Segment)] == [" one", " two"]
     third = House(tmp_path)
-    assert third.get(session.id).entries == found.entries
+    assert third.get(session.id).journal.entries == found.journal.entries
     third.close(), again.close()
 
 
@@ -277,16 +278,34 @@ def test_the_words_on_disk_are_for_the_owner_only(house, tmp_path):
     assert [json.loads(line)["type"] for line in path.read_text().splitlines()] == ["session", "segment"]
 
 
-def test_a_full_disk_costs_no_text_and_is_said(house, monkeypatch):
+def test_a_full_disk_costs_no_text_and_is_said(house, tmp_path):
     session, _ = started(house)
-
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(session._journal, "write", full)
+    path = tmp_path / "live" / f"{session.id}.jsonl"
+    path.unlink()
+    path.mkdir()  # root may write anywhere, but not into a directory
     house.streams[0].hears("one")
     entries, now = session.after(0)
-    assert [e.text for e in entries] == [" one"] and "disk" in now.error.what
+    assert [e.text for e in entries] == [" one"] and "disk" in now.trouble
+
+
+def test_handing_over_to_another_transport_goes_on_in_the_same_stream(house):
+    session, socket = started(house)
+    assert session.after(0)[1].transport == "socket"
+    rtc = session.hand_over("webrtc")
+    assert rtc.feed(audio(1)) and not socket.feed(audio(1))
+    assert session.heard == 3 and len(house.streams) == 1 and session.after(0)[1].transport == "webrtc"
+    assert not socket.displaced, "it was handed over, nobody pushed in"
+    rtc.leave()
+    again = session.take("m", OPTIONS, at=2.5)  # back to the socket, with some audio twice
+    again.feed(audio(1))
+    assert session.heard == 3.5 and len(house.streams) == 1 and session.hand_over("webrtc")
+
+
+def test_nothing_is_handed_over_where_nobody_speaks(house):
+    assert house.new().hand_over("webrtc") is None
+    session, _ = started(house)
+    session.pause()
+    assert session.hand_over("webrtc") is None
 
 
 def test_old_text_is_deleted_and_text_in_use_is_not(tmp_path):

@@ -251,7 +251,7 @@ def test_a_model_that_is_still_loading_is_told_and_no_audio_is_lost(tmp_path):
         plain = house.open
         house.open = lambda *args: (time.sleep(1.2), plain(*args))[1]
         found = speak(url)[0]
-    assert words(found) == SPEECH and any(e["type"] == "loading" and e["says"] for e in found)
+    assert words(found) == SPEECH and any(e["type"] == "now" and e["loading"] for e in found)
 
 
 def test_the_longest_session_ends_politely(tmp_path):
@@ -269,7 +269,7 @@ def test_a_connection_without_audio_is_closed(tmp_path, monkeypatch):
 
 
 def test_a_client_that_vanishes_leaves_no_stream(tmp_path, monkeypatch):
-    monkeypatch.setattr("asr.sessions.GRACE", 0.5)
+    monkeypatch.setattr("asr.session.GRACE", 0.5)
     with hall(tmp_path) as (url, house):
         socket = connect(url)
         send(socket, pcm(np.r_[say("ask not")]))

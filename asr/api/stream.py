@@ -34,7 +34,8 @@ from asr.errors import ASRError, Busy
 from asr.formats import FORMATS, MEDIA_TYPE, SUFFIX
 from asr.journal import Entry, Gap, pack
 from asr.models import Status
-from asr.sessions import Now, Session, Sessions, Source
+from asr.session import Now, Session, Source
+from asr.sessions import Sessions
 from asr.types import Options
 
 CLOSE = 4000  # our close codes are this plus the HTTP status of the error
@@ -44,6 +45,7 @@ MOST_TEXT = 16_384
 MOST_BEHIND = 30.0  # seconds the model may lag before we stop reading: senders faster than speech wait
 QUIET = 60.0  # seconds a new session may stay without audio
 LOOK = 0.05  # seconds between two looks for news
+NOW = ("state", "settling", "transport", "stable", "draft", "speaking", "trouble")
 SAID = ("start", "end", "text", "language", "words", "unsure")
 
 T = TypeVar("T")
@@ -148,7 +150,7 @@ class Hall:
         except ASRError as e:
             return _refusal(e)
         text = await self.apart(lambda: FORMATS[format](session.transcript()))
-        began = datetime.fromtimestamp(session.started or self.sessions.clock())
+        began = datetime.fromtimestamp(session.journal.started or self.sessions.clock())
         headers = {
             "Content-Disposition": f'attachment; filename="live-{began:%Y-%m-%d-%H%M}{SUFFIX[format]}"',
             "Cache-Control": "no-store",
@@ -202,7 +204,7 @@ class Connection:
     async def _hear(self, data: bytes) -> None:
         if len(data) > MOST_BYTES:
             raise Refused(f"A message has {len(data)} bytes.", f"Send at most {MOST_BYTES}.", status=413)
-        if self.session.over:
+        if self.session.journal.over:
             return  # the farewell is on its way
         if not self.source:
             await self._start(None)
@@ -210,17 +212,18 @@ class Connection:
         whole = len(data) // 2 * 2
         self._half = data[whole:]
         if not self.source.feed(self.resample(np.frombuffer(data[:whole], "<i2"))):
-            await self._lost()
+            self._lost()
         while self.session.behind > MOST_BEHIND:
             await asyncio.sleep(0.1)
 
-    async def _lost(self) -> None:
+    def _lost(self) -> None:
         """Our audio is not taken any more. Why?"""
         if self.source.displaced:
             raise Refused("This session goes on over another connection.", "Read along there.", status=409)
-        if self.session.error and not self.session.over:
+        if self.session.error and not self.session.journal.over:
             raise self.session.error
-        self.source = None  # we were silent for long: the next piece starts again
+        if not self.source.heir:  # else another transport of the same client speaks
+            self.source = None  # we were silent for long: the next piece starts again
 
     async def _obey(self, text: str) -> None:
         try:
@@ -249,11 +252,7 @@ class Connection:
     async def _start(self, at: float | None) -> None:
         options, self._half = self.asked.options(), b""
         spec = await self.hall.apart(self.hall.policy.spec, self.asked.model)
-        taking = asyncio.ensure_future(self.hall.apart(self.session.take, spec, options, at))
-        while not (await asyncio.wait({taking}, timeout=0.5))[0]:
-            status = self.hall.policy.status(spec)
-            await self.socket.send_text(_json("loading", says=status.says))
-        self.source = taking.result()
+        self.source = await self.hall.apart(self.session.take, spec, options, at)
 
     # -- what the client reads
 
@@ -269,9 +268,10 @@ class Connection:
                 for entry in entries:
                     self.seq += 1
                     await self.socket.send_text(_entry(self.seq, entry))
-                if now != last:
-                    await self.socket.send_text(_now(now))
-                    last = now
+                loading = self.hall.policy.status(self.session.model).says if now.opening else ""
+                if (now, loading) != last:
+                    await self.socket.send_text(_now(now, loading))
+                    last = now, loading
                 if now.state == "over" and not now.settling:
                     await self.socket.close(1000)
                     return
@@ -292,8 +292,9 @@ class Connection:
                 "session",
                 session=self.session.id,
                 state=self.session.state,
-                seq=len(self.session.entries),
+                seq=len(self.session.journal.entries),
                 heard=round(self.session.heard, 4),
+                elapsed=round(self.session.elapsed, 2),
                 longest=house.longest,
                 resume=house.resume,
                 keep=house.keep * 3600,
@@ -313,10 +314,9 @@ def _entry(seq: int, entry: Entry) -> str:
     return _json("settled", seq=seq, **fields)
 
 
-def _now(now: Now) -> str:
-    fields = {k: getattr(now, k) for k in ("state", "settling", "stable", "draft", "speaking", "trouble")}
-    times = {k: round(getattr(now, k), 2) for k in ("behind", "heard")}
-    return _json("now", **fields, **times, error=_described(now.error) if now.error else None)
+def _now(now: Now, loading: str) -> str:
+    fields = {k: getattr(now, k) for k in NOW} | {k: round(getattr(now, k), 2) for k in ("behind", "heard")}
+    return _json("now", **fields, loading=loading, error=_described(now.error) if now.error else None)
 
 
 def _json(kind: str, **fields) -> str:

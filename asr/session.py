@@ -1,0 +1,397 @@
+"""One live session: a transcript being made, which outlives the connections that make it.
+
+    connecting -> live <-> paused -> over
+
+Audio comes through a `Source`, one at a time, the newest wins. A source that is lost leaves
+its stream open for GRACE seconds: the next source goes on in the middle of the word. After
+that the stream settles what it has heard, and the next source opens another stream.
+
+Times count from the session's first sample. What was not heard is a `Gap`, and the words
+after it keep their true times.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from asr.audio import SAMPLE_RATE
+from asr.errors import ASRError, Busy, SessionOver
+from asr.journal import Entry, Gap, Journal
+from asr.live import Update
+from asr.types import Options, Segment, Transcript
+
+GRACE = 10.0  # seconds a lost source has to come back in the middle of a word
+IDLE = 30.0  # seconds without audio after which a source has gone, whatever its transport believes
+SEAM = 0.5  # seconds missing that are no gap worth a mark: hardly a word
+
+State = Literal["connecting", "live", "paused", "over"]
+
+
+class Stream(Protocol):
+    """What `House.open` returns: one stream of a scheduler."""
+
+    behind: float  # seconds of audio that were fed and not yet heard by the model
+
+    def feed(self, audio: np.ndarray) -> None: ...
+    def finish(self) -> None: ...
+    def close(self) -> None: ...
+
+
+# Gets "backend:model" (None: the default), what is asked of it, and who wants its updates.
+Open = Callable[[str | None, Options, Callable[[Update], None]], Stream]
+
+
+class House(Protocol):
+    """What a session needs of the place it lives in."""
+
+    open: Open
+    clock: Callable[[], float]  # wall clock, seconds
+    longest: float  # seconds a session may last
+    resume: float  # seconds in which a paused session may be continued
+
+    def admit(self, session: Session) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What can still change: everything about a session but its settled entries."""
+
+    state: State
+    settling: bool  # nobody speaks any more, the last words are still being recognised
+    opening: bool  # the model is being loaded
+    transport: str  # how the audio comes
+    stable: str
+    draft: str
+    behind: float  # seconds
+    speaking: bool
+    heard: float  # seconds since the session's start that audio has been taken for
+    trouble: str  # why the model's last pass failed; its audio is kept and will be heard again
+    error: ASRError | None  # why the session takes no audio
+
+
+class Leg:
+    """The life of one stream, which starts somewhere in the session's time."""
+
+    def __init__(self, model: str | None, options: Options):
+        self.asked = model, options
+        self.stream: Stream | None = None
+        self.offset: float | None = None  # seconds; None until audio comes
+        self.samples = 0
+        self.now = Update()
+        self.finishing = False
+
+    @property
+    def end(self) -> float:
+        return self.offset + self.samples / SAMPLE_RATE
+
+    def finish(self) -> None:
+        if not self.finishing:
+            self.finishing = True
+            self.stream.finish()
+
+
+class Source:
+    """One transport's right to speak in a session, until another takes it over."""
+
+    def __init__(self, session: Session, leg: Leg, transport: str, at: float | None = None):
+        self.session, self.leg, self.transport, self.at = session, leg, transport, at
+        self.skip = 0  # samples to come that were heard already
+        self.heir: Source | None = None  # to whom it was handed over
+
+    def feed(self, audio: np.ndarray) -> bool:
+        """Take float32 mono 16 kHz, any length; quick. False when this source does not count any more."""
+        return self.session._hear(self, audio)
+
+    @property
+    def active(self) -> bool:
+        return self.session._source is self
+
+    @property
+    def displaced(self) -> bool:
+        """Somebody else speaks in its place."""
+        return self.session._source not in (None, self, self.heir)
+
+    def leave(self) -> None:
+        """The transport is gone; whether it comes back will be seen."""
+        self.session._left(self)
+
+
+class Session:
+    """All methods may be called from any thread."""
+
+    def __init__(self, house: House, id: str, journal: Journal):
+        self.id, self.journal, self._house = id, journal, house
+        self.model: str | None = None
+        self.error: ASRError | None = None
+        self.heard = max((e.end for e in journal.entries), default=0.0)
+        self.touched = house.clock()  # when somebody last came or left
+        self._last_audio = 0.0
+        self._legs: list[Leg] = []
+        self._source: Source | None = None
+        self._tickets = self._opening = 0
+        self._watchers: set[Callable[[], None]] = set()
+        self._lock = threading.RLock()
+
+    # -- the speaking side
+
+    def take(
+        self, model: str | None, options: Options, at: float | None = None, transport="socket"
+    ) -> Source:
+        """Become the session's source; an earlier one counts no more.
+
+        `at` is the session time of the first sample that will be fed; None means now. What
+        was heard already is skipped. May take as long as the model takes to load. Raises
+        SessionOver, Busy, and whatever loading the model raises.
+        """
+        with self._lock:
+            if self.journal.over:
+                raise SessionOver("This session is over.", "Its text is kept. Start a new one to go on.")
+            self._tickets += 1
+            ticket, self._source, self.model = self._tickets, None, model
+            leg = self._legs[-1] if self._legs and not self._legs[-1].finishing else None
+            if leg and leg.asked == (model, options) and self._missing(at) <= SEAM:
+                return self._seat(Source(self, leg, transport, at))
+            if leg:
+                leg.finish()
+            self._house.admit(self)
+            self._opening += 1
+        leg = Leg(model, options)
+        try:
+            self.tell()
+            leg.stream = self._house.open(model, options, lambda update: self._updated(leg, update))
+        finally:
+            with self._lock:
+                self._opening -= 1
+            self.tell()
+        with self._lock:
+            if ticket == self._tickets and not self.journal.over:
+                self._legs.append(leg)
+                return self._seat(Source(self, leg, transport, at))
+        leg.stream.close()  # not under our lock: it waits for updates that are on their way to us
+        raise Busy("Somebody else took over this session.", "Go on there, or start again here.")
+
+    def hand_over(self, transport: str) -> Source | None:
+        """Go on with another transport where the present source is; None when there is none."""
+        with self._lock:
+            if not self._source:
+                return None
+            self._source.heir = Source(self, self._source.leg, transport)
+            return self._seat(self._source.heir)
+
+    def _seat(self, source: Source) -> Source:
+        self._source, self.error = source, None
+        self.touched = self._last_audio = self._house.clock()
+        self.tell()
+        return source
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds on the clock since the session's start; 0 before it."""
+        return 0.0 if self.journal.started is None else self._house.clock() - self.journal.started
+
+    def _missing(self, at: float | None) -> float:
+        return (self.elapsed if at is None else at) - self.heard
+
+    def _hear(self, source: Source, audio: np.ndarray) -> bool:
+        if self._source is not source:
+            return False
+        leg = source.leg
+        if source.at is not None or leg.offset is None:
+            self._place(source, len(audio) / SAMPLE_RATE)
+        if source.skip:
+            known = min(source.skip, len(audio))
+            source.skip -= known
+            audio = audio[known:]
+        if len(audio):
+            try:
+                leg.stream.feed(audio)
+            except ASRError as e:
+                self._failed(leg, e)
+                return False
+            leg.samples += len(audio)
+            self.heard = leg.end
+        self._last_audio = self._house.clock()
+        if self.heard > self._house.longest:
+            self.end(
+                f"A session lasts at most {self._house.longest / 3600:.3g} hours here.",
+                "Your text is kept. Start a new session to go on.",
+            )
+            return False
+        return True
+
+    def _place(self, source: Source, seconds: float) -> None:
+        """Find where the source's first piece, of `seconds`, lies in the session's time."""
+        with self._lock:
+            at, source.at, leg = source.at, None, source.leg
+            if self.journal.started is None:
+                self.journal.begin(self._house.clock() - seconds)
+            begin = self.elapsed - seconds if at is None else min(at, max(self.elapsed, self.heard))
+            if at is not None and begin < self.heard:
+                source.skip = round((self.heard - begin) * SAMPLE_RATE)
+            if leg.offset is None:
+                leg.offset = begin if begin - self.heard > SEAM else self.heard
+                if leg.offset > self.heard:
+                    self.journal.add(Gap(self.heard, leg.offset))
+        self.tell()
+
+    def _left(self, source: Source) -> None:
+        with self._lock:
+            if self._source is source:
+                self._source = None
+                self.touched = self._house.clock()
+        self.tell()
+
+    def pause(self) -> None:
+        """Nobody speaks for now: settle what was heard. `take` goes on with the session."""
+        with self._lock:
+            self._tickets += 1
+            self._source = None
+            self.touched = self._house.clock()
+            for leg in self._legs:
+                leg.finish()
+        self.tell()
+
+    def end(self, what: str = "", fix: str = "") -> None:
+        """Settle what was heard and take no more; `what` says why, if it was not the speaker's wish."""
+        with self._lock:
+            if not self.journal.over:
+                self.error = ASRError(what, fix) if what else None
+                self.journal.end()
+                self.pause()
+
+    def drop(self) -> None:
+        """Let go of the streams, whatever they still have to say."""
+        with self._lock:
+            self._tickets += 1
+            self._source, legs, self._legs = None, self._legs, []
+        for leg in legs:  # not under our lock: it waits for updates that are on their way to us
+            leg.stream.close()
+        self.tell()
+
+    # -- what the model says
+
+    def _updated(self, leg: Leg, update: Update) -> None:
+        with self._lock:
+            if leg not in self._legs:
+                return  # dropped meanwhile
+            leg.now = update
+            for segment in update.final:
+                self.journal.add(segment.shifted(leg.offset))
+            if update.done and update.error:
+                self._failed(leg, ASRError(update.error))
+            elif update.done:
+                self._legs.remove(leg)
+        self.tell()
+
+    def _failed(self, leg: Leg, error: ASRError) -> None:
+        with self._lock:
+            self.error = error
+            if leg in self._legs:
+                self._legs.remove(leg)
+            if self._source and self._source.leg is leg:
+                self._source = None
+            self.touched = self._house.clock()
+        self.tell()
+
+    # -- the reading side
+
+    def after(self, seq: int) -> tuple[list[Entry], Now]:
+        """The entries with sequence numbers above `seq`, and what is not settled yet."""
+        with self._lock:
+            return self.journal.entries[max(seq, 0) :], self._now()
+
+    def _now(self) -> Now:
+        updates = [leg.now for leg in self._legs]
+        if len(updates) == 1:
+            stable, draft = updates[0].stable, updates[0].draft
+        else:  # the end of an earlier stream is still being recognised
+            stable, draft = "", "".join(u.stable + u.draft for u in updates)
+        return Now(
+            state=self.state,
+            settling=self._source is None and bool(self._legs),
+            opening=bool(self._opening),
+            transport=self._source.transport if self._source else "",
+            stable=stable,
+            draft=draft,
+            behind=self.behind,
+            speaking=any(u.speaking for u in updates),
+            heard=self.heard,
+            trouble=next((u.error for u in updates if u.error), self._unwritten()),
+            error=self.error,
+        )
+
+    def _unwritten(self) -> str:
+        failed = self.journal.failed
+        return (
+            "The server cannot write this transcript to its disk: download it before you leave."
+            if failed
+            else ""
+        )
+
+    @property
+    def behind(self) -> float:
+        """Seconds of audio that were fed and not yet heard by the model."""
+        return max((leg.stream.behind for leg in list(self._legs)), default=0.0)
+
+    @property
+    def state(self) -> State:
+        if self.journal.over:
+            return "over"
+        if self._source and self.journal.started is not None:
+            return "live"
+        unheard = self.journal.started is None
+        return "connecting" if self._source or self._opening or unheard else "paused"
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` at every change, from any thread, until the returned function is called."""
+        with self._lock:
+            self._watchers.add(changed)
+
+        def unwatch() -> None:
+            with self._lock:
+                self._watchers.discard(changed)
+                self.touched = self._house.clock()
+
+        return unwatch
+
+    def tell(self) -> None:
+        with self._lock:
+            watchers = list(self._watchers)
+        for changed in watchers:
+            changed()
+
+    def transcript(self) -> Transcript:
+        """Everything settled so far, in time order."""
+        with self._lock:
+            segments = [e for e in self.journal.entries if isinstance(e, Segment)]
+            return Transcript(tuple(sorted(segments, key=lambda s: s.start)), self.heard)
+
+    # -- housekeeping
+
+    @property
+    def busy(self) -> bool:
+        """It holds, or is about to hold, a stream of a model."""
+        return bool(self._legs or self._opening)
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._watchers)
+
+    def tend(self) -> None:
+        """Do what is due by now."""
+        with self._lock:
+            now = self._house.clock()
+            away = now - self.touched
+            if self._source:
+                if now - self._last_audio > IDLE:
+                    self._left(self._source)
+            elif self._legs and away > GRACE:
+                for leg in self._legs:
+                    leg.finish()
+            elif not self.busy and self.journal.started is not None and away > self._house.resume:
+                self.end()
