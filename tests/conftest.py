@@ -1,0 +1,40 @@
+"""Fixtures that many tests share."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from asr import backends
+from tests.tones import Tones
+
+HERE = Path(__file__).parent
+DIGITS = HERE / "models" / "whisper-digits"
+RECORDINGS = HERE.parent.parent / "shared" / "data"
+
+
+@pytest.fixture
+def tones(monkeypatch) -> Tones:
+    """The recogniser of tones; for this test it is also what `load("tones:pure")` gives."""
+    heard = Tones()
+    module = ModuleType("asr.backends.tones")
+    module.load = lambda model, device="auto": heard
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    known = backends.available()
+    monkeypatch.setattr(backends, "available", lambda: sorted([*known, "tones"]))
+    return heard
+
+
+@pytest.fixture(scope="session")
+def digits() -> backends.Batching:
+    """A real Whisper that knows the English digits, in the real faster-whisper."""
+    return backends.load(f"faster_whisper:{DIGITS}")
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Recordings of real people, which are not part of the project."""
+    if not RECORDINGS.is_dir():
+        pytest.skip(f"the recordings for development are not at {RECORDINGS}")
+    return RECORDINGS
