@@ -81,8 +81,9 @@ def router(server: Server) -> APIRouter:
 async def _serve(server: Server, request: Request, kind: type[schema.Translation], task: Task) -> Response:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(server.places.place())
-        form = await _form(server, request, kind)
+        form = await upload.receive(request, server.config.max_upload_mb * 2**20, kind.model_fields)
         stack.callback(form.close)
+        server.metrics.uploaded.inc(form.size)
         ask = schema.parse(kind, form.fields)
         if form.file is None:
             raise Refused(
@@ -95,14 +96,6 @@ async def _serve(server: Server, request: Request, kind: type[schema.Translation
         heard = await unless_gone(request, _all(segments))
         text, media = answers.body(ask, Transcript(heard, recording.duration, task))
         return Response(text.encode("utf-8", "replace"), media_type=media)
-
-
-async def _form(server: Server, request: Request, kind: type[schema.Translation]) -> upload.Form:
-    config = server.config
-    most, folder = config.max_upload_mb * 2**20, config.data_dir / "uploads"
-    form = await upload.receive(request, most, folder, kind.model_fields)
-    server.metrics.uploaded.inc(form.size)
-    return form
 
 
 @asynccontextmanager

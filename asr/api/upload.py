@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -40,8 +39,8 @@ class Form:
             self.file.close()
 
 
-async def receive(request: Request, most: int, folder: Path, known: Collection[str]) -> Form:
-    """The form in `request`. Its file has at most `most` bytes and lies in `folder`, without a name.
+async def receive(request: Request, most: int, known: Collection[str]) -> Form:
+    """The form in `request`. Its file has at most `most` bytes; it lies in the temporary folder, without a name.
 
     `known` are the names of the fields there are, without brackets. Raises Refused, TooLarge or
     Cancelled; nothing is left behind then.
@@ -55,7 +54,7 @@ async def receive(request: Request, most: int, folder: Path, known: Collection[s
         )
     if _announced(request) > most + MANY * LONG:
         raise _too_large(most)
-    reader = _Reader(known, folder, most)
+    reader = _Reader(known, most)
     try:
         parser = MultipartParser(options[b"boundary"], reader.callbacks())
         async for chunk in _paced(request):
@@ -125,9 +124,9 @@ def _too_large(most: int) -> TooLarge:
 class _Reader:
     """What the parser calls as it goes. Raises as soon as a bound is passed."""
 
-    def __init__(self, known: Collection[str], folder: Path, most: int):
+    def __init__(self, known: Collection[str], most: int):
         self.form, self.finished = Form(), False
-        self._known, self._folder, self._most = known, folder, most
+        self._known, self._most = known, most
         self._parts = 0
         self._block = bytearray()
 
@@ -183,8 +182,7 @@ class _Reader:
                 raise Refused(
                     "There are two files.", "Send one a request.", param="file", code="invalid_value"
                 )
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self.form.file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the form
+            self.form.file = TemporaryFile()  # noqa: SIM115 - closed with the form
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
