@@ -91,6 +91,9 @@ class Shared:
                 return
             yield segment
 
+    def prepare(self, audio: np.ndarray) -> np.ndarray:
+        return self._backend.prepare(audio)  # needs no engine, so no turn either
+
     def transcribe_batch(
         self, windows: Sequence[np.ndarray], options: Sequence[Options]
     ) -> list[list[Segment]]:

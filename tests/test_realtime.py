@@ -91,8 +91,10 @@ class House:
         self.config = Config(model="tones:pure", **config)
         self.backend = backend or Tones()
         self.schedulers = Schedulers(vad=tones_vad, max_streams=config.get("live_sessions", 16))
-        self.server = Server(self.config, Models(self.config, load=lambda *_: self.backend), self.schedulers)
-        app = FastAPI(routes=routes(self.server, vad=tones_vad))
+        self.server = Server(
+            self.config, Models(self.config, load=lambda *_: self.backend), self.schedulers, vad=tones_vad
+        )
+        app = FastAPI(routes=routes(self.server))
         self.client = TestClient(app, "http://127.0.0.1", client=("127.0.0.1", 5000))
 
     def talk(self, url=URL, **options):

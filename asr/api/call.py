@@ -31,7 +31,6 @@ from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError, Busy
 from asr.live import Update
 from asr.types import Options
-from asr.vad import VoiceDetector
 
 BEHIND = 120.0  # seconds of audio that may wait for the model
 PATIENCE = 30.0  # seconds a turn waits for a place in the scheduler, when its session had one before
@@ -51,10 +50,9 @@ class Call:
         session: Session,
         send: Callable[[dict | None], None],
         expires: int,
-        vad: Callable[[], VoiceDetector],
     ):
         self.id = name("sess")
-        self.session, self._server, self._send, self._expires, self._vad = session, server, send, expires, vad
+        self.session, self._server, self._send, self._expires = session, server, send, expires
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task] = set()
         self._items: deque[Item] = deque()  # not told to the end yet; the last one is listening
@@ -177,7 +175,7 @@ class Call:
             turns.prefix_padding_ms / 1000,
             turns.silence_duration_ms / 1000,
             since=self._samples,
-            vad=self._vad,
+            vad=self._server.vad,
         )
 
     def _commit_now(self) -> None:

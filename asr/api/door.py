@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Annotated
 from uuid import uuid4
 
@@ -25,7 +24,6 @@ from asr.api.errors import Refused
 from asr.api.metrics import MEDIA_TYPE
 from asr.api.server import Server
 from asr.errors import ASRError
-from asr.vad import Silero, VoiceDetector
 
 log = logging.getLogger(__name__)
 _BEARER = HTTPBearer(
@@ -36,17 +34,17 @@ ABOUT = """Speech to text, called like OpenAI's audio API: any OpenAI client wor
 as in OpenAI's Realtime API (transcription sessions)."""
 
 
-def routes(server: Server, vad: Callable[[], VoiceDetector] = Silero) -> list[BaseRoute]:
+def routes(server: Server) -> list[BaseRoute]:
     """All there is, to be put into a Starlette, FastAPI or Gradio application."""
     return [
-        Mount("/v1", application(server, vad)),
+        Mount("/v1", application(server)),
         Route("/healthz", _alive(server)),
         Route("/healthz/ready", _ready(server)),
         Route("/metrics", _metrics(server)),
     ]
 
 
-def application(server: Server, vad: Callable[[], VoiceDetector] = Silero) -> FastAPI:
+def application(server: Server) -> FastAPI:
     def allowed(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
     ) -> None:
@@ -54,7 +52,7 @@ def application(server: Server, vad: Callable[[], VoiceDetector] = Silero) -> Fa
 
     api = FastAPI(title="Parlance", version="1", description=ABOUT, redoc_url=None)
     api.include_router(rest.router(server), dependencies=[Depends(allowed)])
-    api.include_router(realtime.router(server, vad))
+    api.include_router(realtime.router(server))
     api.add_exception_handler(ASRError, _failed)
     api.add_exception_handler(HTTPException, _unheard_of)
     api.add_middleware(_Counted, server=server)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
 
 import anyio
 from fastapi import APIRouter, WebSocket
@@ -27,13 +26,12 @@ from asr.api.errors import Refused
 from asr.api.server import Server
 from asr.api.settings import Session, updated
 from asr.errors import ASRError, Busy
-from asr.vad import Silero, VoiceDetector
 
 IDLE = 600.0  # seconds without a message after which a session ends
 UNREAD = 2000  # events a client may leave unread
 
 
-def router(server: Server, vad: Callable[[], VoiceDetector] = Silero) -> APIRouter:
+def router(server: Server) -> APIRouter:
     routes = APIRouter()
 
     @routes.websocket("/realtime")
@@ -47,7 +45,7 @@ def router(server: Server, vad: Callable[[], VoiceDetector] = Silero) -> APIRout
         offered = socket.headers.get("sec-websocket-protocol", "").split(",")
         await socket.accept("realtime" if "realtime" in [p.strip() for p in offered] else None)
         with server.metrics.sessions.track_inprogress():
-            await _talk(server, socket, session, vad)
+            await _talk(server, socket, session)
 
     return routes
 
@@ -69,12 +67,10 @@ async def _wanted(server: Server, socket: WebSocket) -> Session:
     return Session()
 
 
-async def _talk(
-    server: Server, socket: WebSocket, session: Session, vad: Callable[[], VoiceDetector]
-) -> None:
+async def _talk(server: Server, socket: WebSocket, session: Session) -> None:
     outbox: asyncio.Queue[dict | None] = asyncio.Queue()
     until = time.time() + server.config.live_hours * 3600
-    call = Call(server, session, outbox.put_nowait, int(until), vad)
+    call = Call(server, session, outbox.put_nowait, int(until))
     server.sessions += 1
     writer = asyncio.ensure_future(_write(socket, outbox))
     reader = asyncio.ensure_future(_read(socket, call, until))

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from asr.api import answers, errors, schema, upload
+from asr.api import answers, chunking, errors, schema, upload
 from asr.api.errors import Refused
 from asr.api.limits import unless_gone
 from asr.api.server import Server
@@ -105,16 +105,12 @@ async def _recognising(server: Server, ask: schema.Translation, form: upload.For
     options = options_for(ask, backend, task)
     limits = Limits(server.config.max_upload_mb * 2**20, server.config.max_audio_hours * 3600)
     async with server.places.turn():
-        recording = await anyio.to_thread.run_sync(decode, form.file, limits)
-        try:
-            yield (
-                recording,
-                _timed(
-                    server, recording, transcribe(recording, server.schedulers.get(backend).files, options)
-                ),
-            )
-        finally:
-            recording.close()
+        with await anyio.to_thread.run_sync(decode, form.file, limits) as recording:
+            shared = server.schedulers.get(backend).files  # live speech goes before recordings
+            vad = chunking.detector(server.vad, getattr(ask, "chunking_strategy", None))
+            segments = transcribe(recording, shared, options, vad=vad)
+            async with aclosing(_timed(server, recording, segments)) as heard:
+                yield recording, heard
 
 
 async def _timed(server: Server, recording: Recording, segments: Iterator[Segment]) -> AsyncIterator[Segment]:
@@ -126,7 +122,10 @@ async def _timed(server: Server, recording: Recording, segments: Iterator[Segmen
         server.metrics.audio.labels("rest").inc(recording.duration)
     finally:
         server.metrics.work.inc(time.monotonic() - begun)
-        segments.close()
+        with anyio.CancelScope(
+            shield=True
+        ):  # whoever left, the thread must have stopped before the audio goes
+            await anyio.to_thread.run_sync(segments.close)
 
 
 async def _all(segments: AsyncIterator[Segment]) -> tuple[Segment, ...]:

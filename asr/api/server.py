@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from asr.api.limits import Places
 from asr.api.metrics import Metrics
@@ -10,11 +11,19 @@ from asr.api.names import Names
 from asr.config import Config
 from asr.models import Models
 from asr.scheduler import Schedulers
+from asr.vad import Silero, VoiceDetector
 
 
 class Server:
-    def __init__(self, config: Config, models: Models, schedulers: Schedulers):
-        self.config, self.models, self.schedulers = config, models, schedulers
+    def __init__(
+        self,
+        config: Config,
+        models: Models,
+        schedulers: Schedulers,
+        *,
+        vad: Callable[[], VoiceDetector] = Silero,
+    ):
+        self.config, self.models, self.schedulers, self.vad = config, models, schedulers, vad
         self.names = Names(config, models)
         self.places = Places(config.api_at_once, config.api_waiting)
         self.metrics = Metrics()
