@@ -16,7 +16,6 @@ from pathlib import Path
 
 from asr.errors import ConfigError
 
-
 _BOOLEAN = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 

@@ -104,6 +104,7 @@ class _Page:
         last, seconds = self.run[k - 1], self.run[k - 1].end - self.run[i].start
         stops = last.last or k == len(self.run)
         end = 0.0 if last.ends_sentence else 0.2 if stops else 0.6 if last.ends_clause else 2.0
+        end += 0.5 * (last.leans_on_next and not stops)
         swallowed = self.sentences[k - 1] - self.sentences[i]
         empty = 1 - self.width(i, k) / (2 * LINE)
         return 0.4 + end + 0.8 * swallowed + 2 * max(0.0, 1 - seconds) + 0.5 * empty**2
@@ -117,8 +118,10 @@ class _Page:
             upper, lower = taken + self.width(i, j), self.width(j, k)
             if (upper > LINE and j > i) or lower > LINE:
                 return float("inf")
-            marked = j > i and (self.run[j - 1].ends_sentence or self.run[j - 1].ends_clause)
-            return abs(upper - lower) / LINE + (0 if marked else 0.4) + (0.1 if upper > lower else 0)
+            last = self.run[j - 1] if j > i else None
+            mark = 0.0 if last and (last.ends_sentence or last.ends_clause) else 0.4
+            leans = 0.2 if last and last.leans_on_next else 0.0
+            return abs(upper - lower) / LINE + mark + leans + (0.1 if upper > lower else 0.0)
 
         j = min(range(i if self.prefix else i + 1, k), key=ugliness)
         return ((self.prefix + self.text(i, j)).rstrip(), self.text(j, k))

@@ -53,6 +53,11 @@ class Piece:
         return bool(_SENTENCE.search(self.text))
 
     @property
+    def leans_on_next(self) -> bool:
+        """Articles, prepositions and conjunctions, by a rule of thumb for many languages: they are short."""
+        return len(self.text) <= 3 and self.text.isalpha() and not _UNSPACED.match(self.text)
+
+    @property
     def ends_clause(self) -> bool:
         return bool(_CLAUSE.search(self.text))
 

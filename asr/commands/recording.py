@@ -125,4 +125,6 @@ def _summary(heard: _Heard, job: Job, written: list[Path]) -> str:
 
 
 def _listed(written: list[Path]) -> str:
-    return f", written to {', '.join(map(str, written))}" if written else ""
+    if len(written) < 2:
+        return f", written to {written[0]}" if written else ""
+    return f", written to {written[0].parent}: {', '.join(path.name for path in written)}"

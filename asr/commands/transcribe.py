@@ -106,7 +106,9 @@ def _load(config: Config) -> Backend:
         time.sleep(0.05)
     backend = models.get()
     if config.model == "auto":
-        progress.say(" ".join([f"{models.choice.spec}.", models.choice.why, models.choice.fix]).strip())
+        progress.say(f"{models.choice.spec}. {models.choice.why}")
+        if models.choice.fix:
+            progress.say(models.choice.fix)
     progress.clear()
     return backend
 
