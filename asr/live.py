@@ -59,6 +59,7 @@ class Pace:
     preroll: float = 0.3  # kept from before speech was detected: onsets are soft
     tail: float = 0.3  # of the silence after an utterance, heard with it
     lock: float = 3.0  # speech in one language after which that is the stream's language
+    encoder_seconds: float | None = None  # Options.encoder_seconds of every pass
 
 
 NORMAL = Pace()
@@ -93,7 +94,7 @@ class LiveTranscriber:
     ):
         """Raises Unsupported when `backend` cannot do what `options` ask."""
         check(backend, options)
-        self.pace, self._options = pace, _for_live(backend, options)
+        self.pace, self._options = pace, for_live(backend, options, pace)
         self._timed = "words" in backend.can
         self._ladder = "temperature" in backend.can and options.temperature is None
         self._engine = backend.stream(self._options) if "stream" in backend.can else None
@@ -342,11 +343,18 @@ def replay(live: LiveTranscriber, audio: Iterable[np.ndarray], backend: Backend)
                 yield live.heard(job, hear(backend, [job])[0])
 
 
-def _for_live(backend: Backend, options: Options) -> Options:
+def for_live(backend: Backend, options: Options, pace: Pace) -> Options:
     """The options of a pass: what takes long or waits for more is off, unless it was asked for."""
     beam = 1 if options.beam_size is None and "beam" in backend.can else options.beam_size
     cold = 0.0 if options.temperature is None and "temperature" in backend.can else options.temperature
-    return replace(options, word_timestamps="words" in backend.can, beam_size=beam, temperature=cold)
+    short = pace.encoder_seconds if "short" in backend.can else None
+    return replace(
+        options,
+        word_timestamps="words" in backend.can,
+        beam_size=beam,
+        temperature=cold,
+        encoder_seconds=options.encoder_seconds or short,
+    )
 
 
 def _text(words: Sequence[Word]) -> str:

@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -137,10 +138,12 @@ class Scheduler:
         *,
         max_streams: int = 16,
         batching: bool = True,
+        policy: Callable[..., LiveTranscriber] = LiveTranscriber,
         pace: Pace = NORMAL,
         vad: Callable[[], VoiceDetector] = Silero,
     ):
-        self.backend, self.max_streams, self._pace, self._vad = backend, max_streams, pace, vad
+        self.backend, self.max_streams = backend, max_streams
+        self._new = partial(policy, backend, pace=pace, vad=vad)
         self._size = backend.batch_size if batching and "batch" in backend.can else 1
         self._streams: list[LiveStream] = []
         self._lock = threading.Lock()
@@ -165,8 +168,7 @@ class Scheduler:
                     f"All {self.max_streams} places for live speech are taken.",
                     "Try again in a few minutes, or let the server's owner allow more.",
                 )
-            live = LiveTranscriber(self.backend, options, pace=self._pace, vad=self._vad)
-            stream = LiveStream(live, on_update, self._news.set, self._forget)
+            stream = LiveStream(self._new(options), on_update, self._news.set, self._forget)
             self._streams.append(stream)
             self._counts["opened"] += 1
             return stream

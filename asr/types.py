@@ -85,3 +85,5 @@ class Options:
     word_timestamps: bool = False
     beam_size: int | None = None
     temperature: float | None = None  # None: 0 first, hotter only where the scores fail
+    # A window is padded with silence to so many seconds at least; None: to what the engine was trained on.
+    encoder_seconds: float | None = None

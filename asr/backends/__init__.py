@@ -25,6 +25,7 @@ Ability = Literal[
     "hotwords",
     "beam",  # Options.beam_size
     "temperature",
+    "short",  # Options.encoder_seconds
     "detect",  # the backend is also Detecting
     "batch",  # the backend is also Batching
     "stream",  # the backend is also Streaming
@@ -125,6 +126,7 @@ def check(backend: Backend, options: Options) -> None:
         "hotwords": options.hotwords is not None,
         "beam": options.beam_size is not None,
         "temperature": options.temperature is not None,
+        "short": options.encoder_seconds is not None,
     }
     for ability, wanted in asked.items():
         if wanted and ability not in backend.can:

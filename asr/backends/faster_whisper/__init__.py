@@ -129,7 +129,7 @@ def _knows(name: str, folder: Path, model: WhisperModel) -> tuple[frozenset[Abil
     Distil-Whisper's own models know English only, though they have Whisper's whole vocabulary;
     they and turbo lost translation with the decoder layers that were cut off.
     """
-    can = {"words", "translate", "prompt", "hotwords", "beam", "temperature", "detect", "batch"}
+    can = {"words", "translate", "prompt", "hotwords", "beam", "temperature", "short", "detect", "batch"}
     distil = {Path(r).name for r in weights.REPOSITORIES.values()} | set(weights.REPOSITORIES)
     if not model.model.is_multilingual or ("distil" in name and name in distil):
         return frozenset(can - {"translate", "detect"}), frozenset({"en"})

@@ -24,6 +24,7 @@ from asr.types import Options, Segment
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # Whisper's temperatures: the next one where the last one failed
 BEAM, SAMPLES = 5, 5  # Whisper's own: beams at temperature 0, samples drawn above it
 FRAMES = 3000  # of 10 ms: what the encoder is given, silence added
+REST = 100  # frames of silence after a window that is padded to less than that
 CONTEXT = 448  # tokens: Whisper's
 HALF = CONTEXT // 2  # what CTranslate2 writes for one window, and what may stand before it
 SILENCE, RANGE = -1.5, 2.0  # the lowest value of a log-mel feature, and how far below the loudest it may lie
@@ -50,7 +51,7 @@ class Job:
     def shared(self) -> tuple:
         """What windows must have in common to share a call; comparable."""
         o = self.options
-        return len(self.before), o.beam_size or BEAM, o.temperature or 0.0
+        return len(self.before), o.beam_size or BEAM, o.temperature or 0.0, o.encoder_seconds or FRAMES / 100
 
     def rest(self, start: float) -> Job:
         """What is left after the first `start` seconds."""
@@ -101,14 +102,14 @@ class Decoder:
         Gives each window's segments, on the clock of the window that its job belongs to, and
         where to go on listening, in seconds from the job's start (None: all was heard).
         """
-        encoded = self._encode([job.features for job in jobs])
+        encoded = self._encode([job.features for job in jobs], jobs[0].options.encoder_seconds)
         tokenizers, probabilities = self._languages(encoded, jobs)
         heard = self._generate(encoded, jobs, tokenizers, jobs[0].options.temperature or 0.0)
         return self._segments(encoded, jobs, tokenizers, probabilities, heard)
 
     def climb(self, job: Job) -> tuple[list[Segment], float | None]:
         """One window, hotter and hotter until its scores are good; otherwise the best there was."""
-        encoded = self._encode([job.features])
+        encoded = self._encode([job.features], job.options.encoder_seconds)
         tokenizers, probabilities = self._languages(encoded, [job])
         tried: list[Heard] = []
         for temperature in LADDER:
@@ -119,8 +120,17 @@ class Decoder:
             tried.sort(key=_merit)
         return self._segments(encoded, [job], tokenizers, probabilities, tried[-1:])[0]
 
-    def _encode(self, windows: Sequence[np.ndarray]) -> ctranslate2.StorageView:
-        return self.model.encode(np.stack([padded(w) for w in windows]))
+    def _encode(self, windows: Sequence[np.ndarray], least: float | None = None) -> ctranslate2.StorageView:
+        """At least `least` seconds each, and always some silence after the speech; None: 30 s.
+
+        A Whisper that was trained on 30 s alone may loop or invent on less: nobody asks for it
+        unless the model is known to bear it.
+        """
+        frames = FRAMES
+        if least is not None:
+            longest = max(w.shape[1] for w in windows) + REST
+            frames = min(FRAMES, -(-max(longest, round(least * 100)) // REST) * REST)
+        return self.model.encode(np.stack([padded(w, frames) for w in windows]))
 
     def _languages(self, encoded, jobs: Sequence[Job]) -> tuple[list[Tokenizer], list[float | None]]:
         """Each window's tokenizer, and its language's probability where nobody gave the language."""

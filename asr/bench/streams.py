@@ -1,0 +1,140 @@
+"""python -m asr bench streams AUDIO --words GOLD --max N: how many people one model can write along with.
+
+1, 2, 4, ... streams replay AUDIO in real time through the scheduler, each starting at another
+moment, with batching on and off, until the words of one are confirmed too late: 95 % of all
+words within 2.5 s is the goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio import SAMPLE_RATE, load_audio
+from asr.backends import Backend
+from asr.bench.live import loaded, model_arguments
+from asr.bench.measures import Track, confirmed, measure, summary
+from asr.bench.replay import Record, real
+from asr.bench.words import Gold, read_gold
+from asr.live import Pace
+from asr.scheduler import Scheduler
+from asr.types import Options
+
+GOAL = 2.5  # seconds
+SPREAD = 3.0  # seconds between the first and the last stream's start
+NAMES = {True: "batching", False: "one call per stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What every run has in common."""
+
+    backend: Backend
+    audio: np.ndarray
+    gold: Sequence[Gold]
+    options: Options
+    pace: Pace
+
+
+def main(argv: list[str]) -> int:
+    args = _arguments(argv)
+    audio, gold, backend = load_audio(args.audio), read_gold(args.words), loaded(args)
+    options, pace = Options(language=args.language), Pace(encoder_seconds=args.encoder_seconds)
+    runs = []
+    print(HEAD)
+    for batching in (True, False):
+        for found in sweep(Trial(backend, audio, gold, options, pace), batching, args.max):
+            runs.append(found)
+            print(row(found), flush=True)
+    held = {
+        name: max((r["streams"] for r in runs if r["batching"] is on and r["held"]), default=0)
+        for on, name in NAMES.items()
+    }
+    print("Streams held: " + ", ".join(f"{n} with {name}" for name, n in held.items()) + ".")
+    if args.json:
+        report = {"audio": str(args.audio), "model": backend.spec, "goal": GOAL, "max": args.max}
+        args.json.write_text(json.dumps(report | {"held": held, "runs": runs}, indent=2), encoding="utf-8")
+    return 0
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    p = argparse.ArgumentParser(
+        "python -m asr bench streams",
+        description=__doc__.partition(": ")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("audio", metavar="AUDIO", type=Path, help="speech, about half a minute of it")
+    p.add_argument("--words", metavar="GOLD", type=Path, required=True, help="what is said in it, and when")
+    p.add_argument("--max", type=int, default=16, metavar="N", help="streams at the most (16)")
+    p.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
+    model_arguments(p)
+    return p.parse_args(argv)
+
+
+def sweep(trial: Trial, batching: bool, most: int) -> Iterator[dict]:
+    """One run per number of streams: doubled until the goal is missed, then halving in between."""
+    good, bad, count = 0, most + 1, 1
+    while bad - good > 1:
+        found = together(trial, batching, count)
+        yield found
+        good, bad = (count, bad) if found["held"] else (good, count)
+        count = min(2 * count, most) if bad > most else (good + bad) // 2
+
+
+def together(trial: Trial, batching: bool, count: int) -> dict:
+    """`count` streams at once, each starting a little later than the one before."""
+    scheduler = Scheduler(trial.backend, max_streams=count, batching=batching, pace=trial.pace)
+    cpu, began = _cpu_seconds(), time.monotonic()
+    try:
+        with ThreadPoolExecutor(count) as speakers:
+            late = [SPREAD * i / count for i in range(count)]
+            records = list(speakers.map(lambda s: real(scheduler, trial.options, trial.audio, s), late))
+    finally:
+        scheduler.close()
+    return _found(trial, records) | {
+        "streams": count,
+        "batching": batching,
+        "cpu": (_cpu_seconds() - cpu) / (time.monotonic() - began),
+        "stats": scheduler.stats(),
+    }
+
+
+def _found(trial: Trial, records: Sequence[Record]) -> dict:
+    seconds = len(trial.audio) / SAMPLE_RATE
+    each = [measure(r.shown, r.segments, trial.gold, seconds) for r in records]
+    tracks = [Track(r.shown, r.segments, trial.gold) for r in records]
+    found = summary([aware for t in tracks for aware, _ in t.late(confirmed)])
+    return {
+        "confirmed": found,
+        "held": found is not None and found["p95"] <= GOAL,
+        "wer": sum(m["wer"] for m in each) / len(each),
+        "erasure_settled": max(m["erasure_settled"] for m in each),
+        "errors": sum(len(r.errors) for r in records),
+    }
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+HEAD = "streams  batching  confirmed: mean    p50    p95    WER   batch  pass, s  wait, s  cores"
+
+
+def row(found: dict) -> str:
+    delay, stats = found["confirmed"] or dict.fromkeys(("mean", "p50", "p95"), float("nan")), found["stats"]
+    cells = (
+        f"{found['streams']:7}",
+        f"{'on' if found['batching'] else 'off':>8}",
+        f"{delay['mean']:13.2f}{delay['p50']:7.2f}{delay['p95']:7.2f}{found['wer']:7.1%}",
+        f"{stats['batch_mean']:6.1f}{stats['took_mean']:9.2f}{stats['wait_mean']:9.2f}{found['cpu']:7.1f}",
+    )
+    return "  ".join(cells)
