@@ -1,0 +1,83 @@
+"""Parlance: the page and the API on one port. Wiring only.
+
+    python app.py            # settings are the ASR_* variables that asr/config.py lists
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from threading import Event
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody is told that this runs
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from asr.config import Config
+from asr.errors import ASRError, ConfigError
+
+
+def main() -> int:
+    """Serve until somebody stops it; returns the exit code."""
+    stop = Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    try:
+        config = Config.from_env()
+        _work_in(config)
+        page, url = serve(config)
+    except ASRError as e:
+        print(f"{e.what}\n{e.fix}", file=sys.stderr)
+        return 2
+    print(f"Parlance is at {url}  (Ctrl+C stops it)", flush=True)
+    stop.wait()
+    page.close(verbose=False)
+    return 0
+
+
+def serve(config: Config):
+    """Open the port, then load the model behind it; returns the page and its address."""
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    import ui
+    from asr.models import Models
+    from ui import recording, theme
+
+    models = Models(config)
+    page = ui.build(models, config, {"Recording": recording.tab})
+    assets = Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS))
+    try:
+        _, url, _ = page.launch(
+            server_name=config.host,
+            server_port=config.port,
+            max_file_size=config.max_upload_mb * 2**20,
+            favicon_path=theme.ASSETS / "logo.svg",
+            app_kwargs={"routes": [assets], "docs_url": None, "redoc_url": None},
+            ssr_mode=False,  # that page is not the one which ui.theme dresses
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except OSError as e:
+        what = f"Port {config.port} of {config.host} cannot be opened: {e}"
+        raise ConfigError(what, "Is it in use? Choose another, for example ASR_PORT=7861.") from None
+    models.start()
+    return page, url
+
+
+def _work_in(config: Config) -> None:
+    """Uploads and decoded audio go below data_dir: on one disk, a finished upload needs no second copy."""
+    folder = config.data_dir.resolve() / "tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        what = f"The folder {folder} cannot be made: {e.strerror}."
+        raise ConfigError(what, "Set ASR_DATA_DIR to a folder that can be written.") from None
+    tempfile.tempdir = str(folder)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "page")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The web page: one tab per way in.
+
+A tab is a function that draws itself and connects its parts: tab(page, models, config).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import gradio as gr
+
+from asr.config import Config
+from asr.models import Models
+from ui import header, theme
+
+Tab = Callable[[gr.Blocks, Models, Config], None]
+# Seconds: how often the page's files are looked through, and how old they may be. Gradio's arithmetic
+# knows no days: an age of 86,400 or more would keep them for ever.
+CLEANING = (1800, 6 * 3600)
+
+
+def build(models: Models, config: Config, tabs: Mapping[str, Tab]) -> gr.Blocks:
+    """The page with these tabs, by their names, in their order."""
+    theme.dress()
+    look = {"title": "Parlance", "theme": theme.gradio()}
+    with gr.Blocks(**look, analytics_enabled=False, delete_cache=CLEANING) as page:
+        header.draw(page, models)
+        with gr.Tabs():
+            for name, tab in tabs.items():
+                with gr.Tab(name):
+                    tab(page, models, config)
+    return page

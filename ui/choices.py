@@ -1,0 +1,63 @@
+"""What can be chosen on the page: the models that can be loaded here, the languages they know."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+from asr import catalogue, languages, machine
+from asr.models import Models
+from ui import render
+
+Choice = tuple[str, str]  # what people read, what the program reads
+AUTO = ""  # the model, or the language, that Parlance finds itself
+FRESH = 60  # seconds for which the answer of the hub is believed
+
+
+def models_here(models: Models) -> list[Choice]:
+    """The server's own choice, what is on this disk, then what the hub has. May take seconds."""
+    here = [card for card in catalogue.CARDS if catalogue.cached(card)]
+    there = [card for card in catalogue.CARDS if card not in here and card.repo] if _hub_answers() else []
+    named = [(f"{render.model_name(c.spec)}: {c.says}", c.spec) for c in here]
+    named += [(f"{render.model_name(c.spec)}, {render.size(c.download)}: {c.says}", c.spec) for c in there]
+    return [(default(models), AUTO), *named]
+
+
+def default(models: Models) -> str:
+    """The name of the model that runs when nobody says."""
+    choice = models.choice
+    if choice is None:
+        return "Automatic"
+    how = "automatic" if models.config.model == "auto" else "default"
+    return f"{render.model_name(choice.spec)} ({how})"
+
+
+def languages_of(models: Models, spec: str) -> list[Choice]:
+    """Detection, then the languages a model knows, by the names people use."""
+    names = sorted((languages.name(code).title(), code) for code in _known(models, spec))
+    return [("Detect automatically", AUTO), *names]
+
+
+def cannot(models: Models, spec: str, ability: str) -> bool:
+    """Whether a model is known not to have an ability; before it is loaded nobody knows."""
+    return _loaded(models, spec) and ability not in models.get(spec or None).can
+
+
+def _known(models: Models, spec: str) -> frozenset[str]:
+    if _loaded(models, spec):
+        return models.get(spec or None).languages
+    card = catalogue.card(spec or (models.choice.spec if models.choice else ""))
+    return card.languages if card else frozenset(languages.NAMES)
+
+
+def _loaded(models: Models, spec: str) -> bool:
+    return models.status(spec or None).state == "ready"
+
+
+def _hub_answers() -> bool:
+    return _asked(int(time.monotonic() // FRESH))
+
+
+@lru_cache(1)
+def _asked(_when: int) -> bool:
+    return machine.ask_hub().reachable

@@ -1,0 +1,67 @@
+"""The top of every page: the name of the house, and which model runs, where, and why."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from asr.models import Models, Status
+from ui import render
+from ui.theme import URL
+
+SOON, LATER = 1.0, 20.0  # seconds between two looks: while a model is loading, and afterwards
+
+
+def draw(page: gr.Blocks, models: Models) -> None:
+    """Draws it, and keeps it true while a model is loading or a better one takes over."""
+    gr.HTML(render.masthead(URL), padding=False)
+    with gr.Row(elem_classes="model-row"):
+        line = gr.HTML(model_line(models), padding=False)
+        again = gr.Button("Try again", size="sm", visible=False, scale=0)
+    banner = gr.HTML(padding=False, visible=False)
+    clock = gr.Timer(SOON)
+
+    def look():
+        said, settled = warning(models), models.status().state in ("ready", "failed")
+        return (
+            model_line(models),
+            gr.update(value=said, visible=bool(said)),
+            gr.update(visible=models.status().state == "failed"),
+            gr.Timer(LATER if settled else SOON),
+        )
+
+    def retry():
+        models.start_loading()
+        return gr.Timer(SOON)
+
+    quiet = {"queue": False, "show_progress": "hidden", "api_name": False}
+    gr.on([page.load, clock.tick], look, None, [line, banner, again, clock], **quiet)
+    again.click(retry, None, clock, **quiet)
+
+
+def model_line(models: Models) -> str:
+    choice, status = models.choice, models.status()
+    if choice is None:
+        failed = status.state == "failed"
+        why = status.says if failed else "Looking at what this machine can run."
+        return render.model_line(_state(status), "The model" if failed else "A model", "", why)
+    why = choice.why if status.state == "ready" else status.says
+    return render.model_line(_state(status), render.model_name(choice.spec), f"on {where(models)}", why)
+
+
+def where(models: Models) -> str:
+    """Where the default model computes; what nobody knows is not said."""
+    device = getattr(models.get(), "device", "") if models.status().state == "ready" else ""
+    return {"cpu": "this machine’s CPU", "cuda": "this machine’s GPU"}.get(device, "this machine")
+
+
+def warning(models: Models) -> str:
+    """The banner over everything where a low-accuracy engine stands in for a better one."""
+    choice = models.choice
+    if not choice or not choice.fallback:
+        return ""
+    what = f"This is the offline fallback, {render.model_name(choice.spec)}: English only, low accuracy."
+    return render.notice("warn", what, f"{choice.why} {choice.fix}", css="banner")
+
+
+def _state(status: Status) -> str:
+    return {"choosing": "loading", "absent": "loading"}.get(status.state, status.state)

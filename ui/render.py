@@ -1,0 +1,207 @@
+"""What the page shows, as HTML. Pure: whatever a person, a file or a model wrote is escaped here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from asr.types import Segment
+
+# What the file chooser offers. Anything can be dropped: the decoder decides.
+ACCEPT = "audio/*,video/*,.amr,.ape,.caf,.dsf,.gsm,.m4b,.mka,.mkv,.mpc,.mts,.opus,.spx,.tta,.w64,.wma,.wv"
+_SHAPES = {
+    "play": '<path d="M8 5.5v13l11-6.5z" fill="currentColor" stroke="none"/>',
+    "pause": '<path d="M8.5 5.5v13M15.5 5.5v13" stroke-width="3.4"/>',
+    "sun": '<circle cx="12" cy="12" r="4"/><path d="M12 3v1.5M12 19.5V21M3 12h1.5M19.5 12H21"/>'
+    '<path d="M5.6 5.6l1.1 1.1M17.3 17.3l1.1 1.1M5.6 18.4l1.1-1.1M17.3 6.7l1.1-1.1"/>',
+    "moon": '<path d="M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z"/>',
+    "info": '<circle cx="12" cy="12" r="9"/><path d="M12 11v5.5M12 7.5v.1"/>',
+    "warn": '<path d="M12 3.5 2.5 20h19zM12 10v4.5M12 17.3v.1"/>',
+    "error": '<circle cx="12" cy="12" r="9"/><path d="M12 7v6M12 16.5v.1"/>',
+    "upload": '<path d="M12 15.5V4M7.5 8 12 3.5 16.5 8"/>'
+    '<path d="M4 15v3.5A1.5 1.5 0 0 0 5.5 20h13a1.5 1.5 0 0 0 1.5-1.5V15"/>',
+    "sound": '<path d="M4 10v4M8 6.5v11M12 3.5v17M16 7.5v9M20 10.5v3"/>',
+}
+
+
+def icon(name: str, css: str = "") -> str:
+    return (
+        f'<svg class="{css}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.9" '
+        f'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">{_SHAPES[name]}</svg>'
+    )
+
+
+# ---- numbers and names as people read them ----
+
+
+def clock(seconds: float) -> str:
+    """1:05, or 1:02:05 from an hour on."""
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+
+
+def roughly(seconds: float) -> str:
+    """How long that is: "about 2 minutes"."""
+    for unit, length in (("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * length:
+            return f"about {round(seconds / length)} {unit}s"
+    return "about a minute" if seconds >= 45 else f"about {max(5, round(seconds / 5) * 5)} seconds"
+
+
+def size(count: int) -> str:
+    """A number of bytes: "3.4 MB"."""
+    unit, amount = next((u, count / n) for u, n in _UNITS if count >= n or n == 1)
+    return f"{amount:.0f} {unit}" if amount >= 100 or unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1))
+
+
+def model_name(spec: str) -> str:
+    """What people call a model: "Whisper small" for faster_whisper:small; of a directory, its name."""
+    backend, _, model = spec.partition(":")
+    name = Path(model).name or backend
+    if backend == "pocketsphinx":
+        return "PocketSphinx"
+    return name if "whisper" in name.lower() or backend != "faster_whisper" else f"Whisper {name}"
+
+
+# ---- the top of the page ----
+
+
+def masthead(assets: str) -> str:
+    """The name of the house, and the switch between light and dark; `assets` is where the logo is."""
+    return (
+        f'<header class="masthead"><img src="{assets}/logo.svg" alt="" width="38" height="38">'
+        "<div><h1>Parlance</h1><p>Speech to text on your own machine</p></div>"
+        '<button type="button" class="icon theme end" aria-label="Switch between light and dark">'
+        f"{icon('moon', 'moon')}{icon('sun', 'sun')}</button></header>"
+    )
+
+
+def model_line(state: str, name: str, where: str, why: str) -> str:
+    """Which model runs, where, and why. `state` is loading, ready or failed."""
+    said = {"loading": "is loading", "ready": "is ready", "failed": "cannot be used"}[state]
+    return (
+        f'<div class="model" role="status"><span class="dot {state}"></span>'
+        f"<span><b>{escape(name)}</b> {said} {escape(where)}</span>"
+        f'<span class="why">{escape(why)}</span></div>'
+    )
+
+
+def notice(kind: str, what: str, fix: str = "", css: str = "") -> str:
+    """A sentence in its place; `kind` is info, warn or error. `Words in backticks` become code."""
+    said = "".join(f"<p>{_with_code(s)}</p>" for s in (what, fix) if s)
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="notice {kind} {css}" role="{role}">{icon(kind)}<div>{said}</div></div>'
+
+
+def _with_code(text: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+# ---- a recording ----
+
+
+def source(most_bytes: int, most_hours: float) -> str:
+    """Where a recording comes in: drop zone, microphone, progress. `assets/source.js` gives it life."""
+    most = size(most_bytes)
+    return (
+        '<section class="source" aria-label="Recording"><h2>Recording</h2>'
+        f'<p class="hint" data-max-bytes="{most_bytes}" data-most="{most}">'
+        f"Audio or video, up to {most_hours:g} hours and {most}.</p>"
+        '<div class="offer"><label class="drop">'
+        f'<input type="file" class="visually-hidden" accept="{ACCEPT}">{icon("upload")}'
+        "<b>Drop a recording here</b><span>or choose a file</span></label>"
+        '<button type="button" class="record"><i></i>Record with the microphone</button></div>'
+        '<div class="hearing" hidden><i></i><output>0:00</output><div class="level"><i></i></div>'
+        '<button type="button">Stop</button></div>'
+        '<div class="sending" hidden><p><b></b><output></output></p><div class="track"><i></i></div>'
+        '<button type="button">Cancel</button></div>'
+        f'<div class="notice error complaint" role="alert" hidden>{icon("error")}'
+        "<div><p></p><p></p></div></div></section>"
+    )
+
+
+def chosen(name: str, detail: str) -> str:
+    """The recording that will be transcribed."""
+    return (
+        f'<div class="chosen">{icon("sound")}<div><b>{escape(name)}</b>'
+        f"<small>{escape(detail)}</small></div></div>"
+    )
+
+
+def player(file: Path) -> str:
+    """A player for a sound that Gradio serves; `assets/parlance.js` gives it life."""
+    return (
+        f'<div class="player"><audio preload="metadata" src="gradio_api/file={quote(str(file))}"></audio>'
+        f'<button type="button" class="play" aria-label="Play">{icon("play", "go")}{icon("pause", "pause")}'
+        '</button><input type="range" min="0" max="1" step="0.01" value="0" aria-label="Position">'
+        "<output>0:00 / 0:00</output>"
+        '<button type="button" class="speed" aria-label="Speed 1 times">1×</button></div>'
+        '<p class="hint no-player" hidden>Your browser cannot play this kind of file. '
+        "Its transcript is not affected.</p>"
+    )
+
+
+def empty() -> str:
+    """What a newcomer sees in the transcript's place."""
+    return (
+        '<div class="empty"><svg viewBox="0 0 148 72" fill="none" stroke-width="5" stroke-linecap="round" '
+        'aria-hidden="true">'
+        '<path stroke="var(--accent)" d="M6 32v8M18 22v28M30 10v52M42 24v24M54 16v40M66 30v12"/>'
+        '<path stroke="var(--line)" d="M84 18h56M84 36h44M84 54h52"/></svg>'
+        "<h2>Your transcript appears here</h2>"
+        "<p>Drop a recording or speak into the microphone, then press Transcribe. "
+        "Lines arrive as they are recognised; click one to hear it.</p></div>"
+    )
+
+
+def ready() -> str:
+    return summary(["Ready. Press Transcribe."])
+
+
+def progress(stage: str, detail: str = "", done: float | None = None) -> str:
+    """What is being done, and how much of it: `done` in [0, 1], None where nobody can know."""
+    value, css, width = "", "track unknown", ""
+    if done is not None:
+        value, css, width = f' aria-valuenow="{done * 100:.0f}"', "track", f' style="width:{done:.1%}"'
+    return (
+        f'<div class="progress" data-busy><div role="progressbar" aria-label="{escape(stage)}" '
+        f'aria-valuemin="0" aria-valuemax="100"{value}><div class="{css}"><i{width}></i></div></div>'
+        f'<p><b role="status">{escape(stage)}</b><span>{escape(detail)}</span></p></div>'
+    )
+
+
+def summary(parts: Iterable[str]) -> str:
+    """Facts in one line."""
+    return f'<p class="summary" role="status">{escape(" · ".join(parts))}</p>'
+
+
+# ---- text ----
+
+
+def lines(segments: Iterable[Segment], first: int = 1) -> str:
+    """The transcript: an item per segment, whose time is a button that plays it; `first` is its number."""
+    items = "".join(_line(s) for s in segments)
+    return f'<ol class="lines" start="{first}">{items}</ol>' if items else ""
+
+
+def unsure_key() -> str:
+    return '<p class="summary"><span class="unsure">Underlined</span> lines are unsure: click and listen.</p>'
+
+
+def _line(s: Segment) -> str:
+    at, text = clock(s.start), escape(s.text.strip())
+    if s.unsure:
+        text = f'<span class="unsure">{text}</span><span class="visually-hidden"> (unsure)</span>'
+    who = f"<b>{escape(s.speaker)}</b> " if s.speaker else ""
+    return (
+        f'<li data-seek="{s.start:.2f}" data-end="{s.end:.2f}">'
+        f'<button type="button" class="at" aria-label="Play from {at}">{at}</button>'
+        f'<span class="said" dir="auto">{who}{text}</span></li>'
+    )
