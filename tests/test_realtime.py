@@ -7,20 +7,15 @@ import time
 import anyio
 import numpy as np
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from asr.api import call, realtime, settings
-from asr.api.door import routes
 from asr.api.hearing import Began, Ended, Said, TurnDetector
 from asr.api.pcm import TABLES, Decoder
-from asr.api.server import Server
 from asr.audio import SAMPLE_RATE, to_pcm16
-from asr.config import Config
-from asr.models import Models
-from asr.scheduler import Schedulers
+from asr.errors import ASRError
+from tests.house import House
 from tests.tones import Tones, loud, say, silence
 
 SPEECH = "ask not what your country can do for you"
@@ -84,33 +79,18 @@ class Talk:
         return [e["type"] for e in self.events]
 
 
-class House:
-    """A server and its client, as programs on this machine see it."""
-
-    def __init__(self, backend=None, **config):
-        self.config = Config(model="tones:pure", **config)
-        self.backend = backend or Tones()
-        self.schedulers = Schedulers(vad=tones_vad, max_streams=config.get("live_sessions", 16))
-        self.server = Server(
-            self.config, Models(self.config, load=lambda *_: self.backend), self.schedulers, vad=tones_vad
-        )
-        app = FastAPI(routes=routes(self.server))
-        self.client = TestClient(app, "http://127.0.0.1", client=("127.0.0.1", 5000))
-
-    def talk(self, url=URL, **options):
-        return self.client.websocket_connect(f"ws://127.0.0.1{url}", **options)
+def talk_to(house, url=URL, **options):
+    return house.client.websocket_connect(f"ws://127.0.0.1{url}", **options)
 
 
 @pytest.fixture
 def house():
-    house = House()
-    with house.client:
+    with House() as house:
         yield house
-    house.schedulers.close()
 
 
 def test_a_spoken_turn_tells_its_story_in_openais_order(house):
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         created = talk.until("session.created")["session"]
         assert created["type"] == "transcription" and created["object"] == "realtime.transcription_session"
@@ -139,7 +119,7 @@ def test_a_spoken_turn_tells_its_story_in_openais_order(house):
 
 
 def test_manual_turns_stream_text_before_they_are_committed(house):
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         assert talk.update(MANUAL)["session"]["audio"]["input"]["turn_detection"] is None
         talk.speak(say(SPEECH), pause=0.02)
@@ -159,7 +139,7 @@ def test_manual_turns_stream_text_before_they_are_committed(house):
 
 def test_several_turns_come_in_the_order_they_were_spoken(house):
     turns = ["ask not", "what your country", "can do", "for you"]
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         pause = silence(0.9)
         talk.speak(np.concatenate([x for turn in turns for x in (say(turn), pause)]))
@@ -170,7 +150,7 @@ def test_several_turns_come_in_the_order_they_were_spoken(house):
 def test_telephone_audio_is_understood(house, kind):
     samples = to_pcm16(say(SPEECH)[::2])  # 8 kHz; the highest tone is 1.7 kHz
     codes = np.abs(TABLES[kind].astype(int)[None] - samples.astype(int)[:, None]).argmin(1).astype(np.uint8)
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         talk.update({"audio": {"input": {"format": {"type": kind}, "turn_detection": None}}})
         talk.append(codes.tobytes())
@@ -197,7 +177,7 @@ def test_the_clients_turn_detection_is_obeyed(house):
     """A pause of 0.7 s ends a turn of 300 ms silence, and not one of 1500 ms."""
     speech = np.concatenate([say("ask not"), silence(0.7), say("what your"), silence(2.0)])
     for milliseconds, turns in ((300, ["ask not", "what your"]), (1500, ["ask not what your"])):
-        with house.talk() as socket:
+        with talk_to(house) as socket:
             talk = Talk(socket)
             vad = {"type": "server_vad", "silence_duration_ms": milliseconds}
             talk.update({"audio": {"input": {"turn_detection": vad}}})
@@ -221,7 +201,7 @@ def test_turns_do_not_depend_on_how_audio_is_cut(piece):
 
 def test_options_reach_the_engine(house):
     asked = {"model": "whisper-1", "language": "en", "prompt": "fellow", "keywords": ["country", "ask"]}
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         talk.update({"audio": {"input": {"transcription": asked, "turn_detection": None}}})
         talk.speak(say("ask not"))
@@ -267,7 +247,7 @@ def test_an_update_changes_only_what_it_names():
     ],
 )
 def test_a_wrong_update_is_named_and_changes_nothing(house, session, param):
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         talk.send("session.update", session=session, event_id="mine")
         error = talk.until("error")["error"]
@@ -294,7 +274,7 @@ def test_a_wrong_update_is_named_and_changes_nothing(house, session, param):
     ],
 )
 def test_nonsense_is_answered_and_the_session_goes_on(house, message):
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         socket.send_bytes(message) if isinstance(message, bytes) else socket.send_text(message)
         assert talk.until("error")["error"]["message"]
@@ -303,7 +283,7 @@ def test_nonsense_is_answered_and_the_session_goes_on(house, message):
 
 
 def test_clear_forgets_what_was_not_committed(house):
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         talk.update(MANUAL)
         talk.speak(say("americans"))
@@ -315,7 +295,7 @@ def test_clear_forgets_what_was_not_committed(house):
 
 
 def test_without_transcription_turns_are_still_told(house):
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         talk.update({"audio": {"input": {"transcription": None}}})
         talk.speak(np.concatenate([say("so"), silence(1)]))
@@ -326,30 +306,27 @@ def test_without_transcription_turns_are_still_told(house):
 
 
 def test_one_place_too_many_is_told_to_come_back():
-    house = House(live_sessions=1)
-    with house.client, house.talk() as first:
+    with House(live_sessions=1) as house, talk_to(house) as first:
         Talk(first).until("session.created")
-        with pytest.raises(WebSocketDenialResponse) as refused, house.talk():
+        with pytest.raises(WebSocketDenialResponse) as refused, talk_to(house):
             pass
         assert refused.value.status_code == 503 and refused.value.headers["retry-after"]
         assert "places" in refused.value.json()["error"]["message"]
-    house.schedulers.close()
 
 
 def test_a_scheduler_full_of_others_ends_the_session_with_a_reason():
     house = House()
     house.schedulers._settings["max_streams"] = 0
-    with house.client, house.talk() as socket:
+    with house, talk_to(house) as socket:
         talk = Talk(socket)
         assert talk.until("error")["error"]["code"] == "overloaded"
         with pytest.raises(WebSocketDisconnect):
             talk.receive()
-    house.schedulers.close()
 
 
 def test_a_client_that_leaves_frees_its_place(house):
     for _ in range(3):
-        with house.talk() as socket:
+        with talk_to(house) as socket:
             talk = Talk(socket)
             talk.speak(say("ask not what"))
             talk.until("input_audio_buffer.speech_started")
@@ -360,26 +337,18 @@ def test_a_client_that_leaves_frees_its_place(house):
 
 
 def test_audio_that_comes_before_the_model_is_not_lost():
-    class Late(Models):
-        pass
-
-    house = House()
-    slow = house.server.models._load
-    house.server.models._load = lambda *a: (time.sleep(1), slow(*a))[1]
-    with house.client, house.talk() as socket:
+    tones = Tones()
+    with House(load=lambda *_: time.sleep(1) or tones) as house, talk_to(house) as socket:
         talk = Talk(socket)
         talk.speak(np.concatenate([say("ask not"), silence(1), say("what"), silence(1)]))
         assert [talk.completed()["transcript"] for _ in range(2)] == ["ask not", "what"]
-    house.schedulers.close()
 
 
 def test_a_model_that_fails_is_told_for_each_turn():
     def broken(*_):
-        raise call.ASRError("The weights are gone.", "Fetch them again.")
+        raise ASRError("The weights are gone.", "Fetch them again.")
 
-    house = House()
-    house.server.models._load = broken
-    with house.client, house.talk() as socket:
+    with House(load=broken) as house, talk_to(house) as socket:
         talk = Talk(socket)
         assert "weights are gone" in talk.until("error")["error"]["message"]
         talk.update(MANUAL)
@@ -388,13 +357,12 @@ def test_a_model_that_fails_is_told_for_each_turn():
         while "conversation.item.input_audio_transcription.failed" not in talk.kinds():
             talk.receive()
         assert "weights are gone" in talk.events[-1]["error"]["message"]
-    house.schedulers.close()
 
 
 def test_audio_much_faster_than_the_model_is_refused_and_said(house, monkeypatch):
     monkeypatch.setattr(call, "BEHIND", 1.0)
     house.backend.transcribe_batch = lambda windows, options: time.sleep(3) or [[] for _ in windows]
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         talk.update(MANUAL)
         talk.speak(say(SPEECH))
@@ -403,7 +371,7 @@ def test_audio_much_faster_than_the_model_is_refused_and_said(house, monkeypatch
 
 def test_a_session_that_says_nothing_ends(house, monkeypatch):
     monkeypatch.setattr(realtime, "IDLE", 0.2)
-    with house.talk() as socket:
+    with talk_to(house) as socket:
         talk = Talk(socket)
         assert talk.until("error")["error"]["code"] == "session_expired"
         with pytest.raises(WebSocketDisconnect):
@@ -412,23 +380,21 @@ def test_a_session_that_says_nothing_ends(house, monkeypatch):
 
 def test_only_transcription_sessions_are_held(house):
     for url, status in (("/v1/realtime?intent=conversation", 400), ("/v1/realtime?model=gpt-realtime", 404)):
-        with pytest.raises(WebSocketDenialResponse) as refused, house.talk(url):
+        with pytest.raises(WebSocketDenialResponse) as refused, talk_to(house, url):
             pass
         assert refused.value.status_code == status and refused.value.json()["error"]["message"]
 
 
 def test_keys_open_the_socket_by_header_or_as_browsers_send_them():
-    house = House(api_keys="one,two")
-    with house.client:
-        with pytest.raises(WebSocketDenialResponse) as refused, house.talk():
+    with House(api_keys="one,two") as house:
+        with pytest.raises(WebSocketDenialResponse) as refused, talk_to(house):
             pass
         assert refused.value.status_code == 401
-        with house.talk(headers={"Authorization": "Bearer two"}) as socket:
+        with talk_to(house, headers={"Authorization": "Bearer two"}) as socket:
             Talk(socket).until("session.created")
-        with house.talk(subprotocols=["realtime", "openai-insecure-api-key.one"]) as socket:
+        with talk_to(house, subprotocols=["realtime", "openai-insecure-api-key.one"]) as socket:
             assert socket.accepted_subprotocol == "realtime"
             Talk(socket).until("session.created")
-    house.schedulers.close()
 
 
 def test_a_foreign_web_page_cannot_use_the_socket_of_this_machine(house):
@@ -437,6 +403,6 @@ def test_a_foreign_web_page_cannot_use_the_socket_of_this_machine(house):
         {"X-Forwarded-For": "8.8.8.8"},
         {"Host": "evil.example"},
     ):
-        with pytest.raises(WebSocketDenialResponse) as refused, house.talk(headers=headers):
+        with pytest.raises(WebSocketDenialResponse) as refused, talk_to(house, headers=headers):
             pass
         assert refused.value.status_code == 401

@@ -47,7 +47,7 @@ def done(t: Transcript, logprobs: bool) -> dict:
             "input_tokens": heard,
             "output_tokens": tokens,
             "total_tokens": heard + tokens,
-            "input_token_details": {"audio_tokens": heard, "text_tokens": 0},
+            "input_token_details": {"audio_tokens": heard},
         }
     return event
 
@@ -61,10 +61,9 @@ def duration(seconds: float) -> dict:
 
 
 def wants_words(request: Translation) -> bool:
+    """Whether the client asked for something that only word times can give."""
     return isinstance(request, Transcription) and bool(
-        "word" in request.timestamp_granularities
-        or request.include
-        or request.response_format in ("srt", "vtt")
+        "word" in request.timestamp_granularities or request.include
     )
 
 

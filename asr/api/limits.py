@@ -8,10 +8,11 @@ one is told to come back (503 with Retry-After, which SDKs obey). Of those insid
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import anyio
 from starlette.requests import Request
 
 from asr.errors import Busy, Cancelled
@@ -42,23 +43,21 @@ class Places:
             yield
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     """What `work` returns; when the client hangs up first, `work` is cancelled and Cancelled raised.
 
     The request's body must have been read: after it, the next message can only be the goodbye.
     """
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_goodbye(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise Cancelled("The client went away.")
-    finally:
-        leaving.cancel()
-        working.cancel()
-        await asyncio.wait({working})  # a thread that recognises stops at its next segment, not before
+    with anyio.CancelScope() as scope:  # not task.cancel(): threads that work for us are waited for
+        leaving = asyncio.ensure_future(_goodbye(request, scope))
+        try:
+            return await work
+        finally:
+            leaving.cancel()
+    raise Cancelled("The client went away.")
 
 
-async def _goodbye(request: Request) -> None:
+async def _goodbye(request: Request, scope: anyio.CancelScope) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    scope.cancel()

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from asr.api.errors import Refused
 from asr.errors import Cancelled, TooLarge
@@ -40,7 +40,7 @@ class Form:
 
 
 async def receive(request: Request, most: int, known: Collection[str]) -> Form:
-    """The form in `request`. Its file has at most `most` bytes; it lies in the temporary folder, without a name.
+    """The form in `request`. Its file has at most `most` bytes and lies in the temporary folder.
 
     `known` are the names of the fields there are, without brackets. Raises Refused, TooLarge or
     Cancelled; nothing is left behind then.
@@ -61,7 +61,6 @@ async def receive(request: Request, most: int, known: Collection[str]) -> Form:
             parser.write(chunk)
             if reader.full:
                 await asyncio.to_thread(reader.flush)
-        request.state.body_read = True
         parser.finalize()
         if not reader.finished:
             raise Refused("The form ends in the middle.", "Send it whole, with its closing boundary.")
@@ -71,8 +70,6 @@ async def receive(request: Request, most: int, known: Collection[str]) -> Form:
         reader.form.close()
         if isinstance(e, MultipartParseError):
             raise Refused(f"The form cannot be read: {e}.") from e
-        if isinstance(e, ClientDisconnect):
-            raise Cancelled("The client went away while sending.") from e
         raise
 
 
@@ -93,16 +90,18 @@ async def linger(request: Request, seconds: float = 5.0) -> None:
             return
 
 
-async def _paced(request: Request):
-    """The chunks of the body; raises Refused (408) when they come too slowly."""
-    begun, size, stream = time.monotonic(), 0, request.stream()
-    while True:
+async def _paced(request: Request) -> AsyncIterator[bytes]:
+    """The chunks of the body; raises Refused (408) when they come too slowly, Cancelled when they end early."""
+    begun, size, more = time.monotonic(), 0, True
+    while more:
         try:
-            chunk = await asyncio.wait_for(anext(stream), PATIENCE)
-        except StopAsyncIteration:
-            return
+            message = await asyncio.wait_for(request.receive(), PATIENCE)
         except asyncio.TimeoutError:
             raise Refused("The upload stopped.", "Send it again.", status=408, code="timeout") from None
+        if message["type"] == "http.disconnect":
+            raise Cancelled("The client went away while sending.")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        request.state.body_read = not more
         size += len(chunk)
         if time.monotonic() - begun > PATIENCE + size / SLOWEST:
             raise Refused("The upload is too slow.", "Send a smaller file.", status=408, code="timeout")
