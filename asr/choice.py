@@ -43,15 +43,20 @@ def choose(config: Config, machine: Machine, cached: Cached = catalogue.cached) 
         return Choice(catalogue.spec_of(config.model), config.device, "It was asked for by name.")
     gpu, no_gpu = _gpu(config, machine)
     device = config.device if config.device != "auto" else "cuda" if gpu else "cpu"
-    suits = f"it suits {gpu}" if gpu else f"it keeps up on {_cores(machine)} ({no_gpu})"
+    suits = f"it suits {gpu}" if gpu else f"it should keep up on {_cores(machine)} ({no_gpu})"
     good = ["large-v3-turbo"] if gpu else _that_keep_up(machine.cores)
     for card in map(catalogue.card, good):
         if cached(card):
             return Choice(card.spec, device, f"It is downloaded already, and {suits}.")
+    wanted = Choice(catalogue.card(good[0]).spec, device, f"{suits[0].upper()}{suits[1:]}.")
     if machine.hub().reachable:
-        return Choice(catalogue.card(good[0]).spec, device, f"{suits[0].upper()}{suits[1:]}.")
-    here = [card for card in catalogue.CARDS if card.repo and cached(card)]
-    return _without_hub(machine, device, here) or _fallback(machine, good[0])
+        return wanted
+    if here := [card for card in catalogue.CARDS if card.repo and cached(card)]:
+        return _best_of(here, machine, device)
+    if config.device.startswith("cuda"):
+        return wanted  # and the error says what is missing: the fallback would not run where it was asked to
+    why = f"Offline fallback, English, low accuracy: no Whisper model is downloaded. {machine.hub().says}"
+    return Choice(catalogue.FALLBACK, "cpu", why, fallback=True, fix=get_whisper(good[0]))
 
 
 def instead_of(choice: Choice, error: ASRError) -> Choice:
@@ -79,18 +84,11 @@ def _that_keep_up(cores: int) -> list[str]:
     return [size for size in ("small", "base") if cores * SPEED[size] >= KEEPS_UP] or ["tiny"]
 
 
-def _without_hub(machine: Machine, device: str, here: list[Card]) -> Choice | None:
-    """The best of what is downloaded: the largest for a GPU, the fastest for a CPU."""
-    if not here:
-        return None
+def _best_of(here: list[Card], machine: Machine, device: str) -> Choice:
+    """Of what is downloaded: the largest for a GPU, the fastest for a CPU; English-only ones last."""
     sign = -1 if device.startswith("cuda") else 1
     card = min(here, key=lambda card: (len(card.languages) == 1, sign * card.download))
     return Choice(card.spec, device, f"It is what is downloaded. {machine.hub().says}")
-
-
-def _fallback(machine: Machine, wanted: str) -> Choice:
-    why = f"Offline fallback, English, low accuracy: no Whisper model is downloaded. {machine.hub().says}"
-    return Choice(catalogue.FALLBACK, "cpu", why, fallback=True, fix=get_whisper(wanted))
 
 
 def _gpu(config: Config, machine: Machine) -> tuple[str, str]:

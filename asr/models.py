@@ -100,6 +100,8 @@ class Models:
             if self._choice is None:
                 failed = self._settling and self._settling.done() and self._settling.exception()
                 return Status("failed", str(failed)) if failed else Status("choosing", "Choosing a model.")
+            if self._settled_at is None and not self._slot(self._choice.spec).backend:
+                return Status("loading", _loading(self._choice.spec))  # or already what stands in for it
             spec = self._choice.spec
         spec = catalogue.spec_of(spec)
         slot = self._slots.get(spec, _Slot())
@@ -159,7 +161,8 @@ class Models:
             if self._choice is None:
                 self._choice = chosen  # so that the page can say what is being loaded
             error = self._try(chosen.spec, chosen.device)
-            if error and self.config.model == "auto" and not chosen.fallback:
+            named = self.config.model != "auto" or self.config.device.startswith("cuda")
+            if error and not named and not chosen.fallback:  # what was asked for is never replaced
                 chosen = instead_of(chosen, error)
                 self._try(chosen.spec, chosen.device)
             self._choice, self._settled_at = chosen, self._clock()

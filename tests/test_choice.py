@@ -85,6 +85,11 @@ def test_the_device_that_was_asked_for_is_kept():
     assert chosen(config=Config(device="cuda/int8_float16")).device == "cuda/int8_float16"
 
 
+def test_a_gpu_that_was_asked_for_is_not_answered_with_the_fallback():
+    choice = chosen(config=Config(device="cuda"), hub=OFFLINE)
+    assert choice.spec == "faster_whisper:large-v3-turbo" and choice.device == "cuda" and not choice.fallback
+
+
 def test_the_hub_is_not_asked_where_a_good_model_is_here():
     def asked():
         raise AssertionError("the network was asked for nothing")

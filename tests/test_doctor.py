@@ -32,7 +32,7 @@ def problems(machine, **more):
 
 def test_a_machine_with_a_network_is_well(machine):
     assert problems(machine) == set()
-    assert "faster_whisper:small on cpu. It keeps up on 8 CPU cores" in found(machine, "model")[0].says
+    assert "faster_whisper:small on cpu. It should keep up on 8 CPU cores" in found(machine, "model")[0].says
 
 
 def test_no_network_and_no_model_is_a_problem_with_a_way_out(machine):

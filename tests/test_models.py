@@ -142,6 +142,28 @@ def test_the_fallback_steps_in_when_the_chosen_model_cannot_be_had_and_says_so(s
     assert models.choice.fix == "Try again."
 
 
+def test_while_the_fallback_is_being_loaded_the_page_goes_on_waiting(shelf):
+    seen = []
+
+    def load(spec, device):
+        if spec == catalogue.FALLBACK:
+            seen.append(models.status().state)
+        return shelf.load(spec, device)
+
+    shelf.broken[SMALL] = BackendUnavailable("The download broke off.", "Try again.")
+    models = Models(Config(), load=load, choice=lambda: WHISPER)
+    models.get()
+    assert seen == ["loading"] and models.status().state == "ready"
+
+
+def test_a_gpu_asked_for_is_not_replaced_by_the_fallback(shelf):
+    shelf.broken[SMALL] = BackendUnavailable("CTranslate2 sees no CUDA device.", "Check the driver.")
+    models = Models(Config(device="cuda"), load=shelf.load, choice=lambda: WHISPER)
+    with pytest.raises(BackendUnavailable, match="no CUDA device"):
+        models.get()
+    assert models.status().state == "failed"
+
+
 def test_a_model_asked_for_by_name_is_never_replaced(shelf):
     shelf.broken[SMALL] = BackendUnavailable("The download broke off.", "Try again.")
     models = Models(Config(model="small"), load=shelf.load)

@@ -61,3 +61,8 @@ class Progress:
 def clock(seconds: float) -> str:
     """`1:02:03`, or `2:03` below an hour."""
     return timestamp(round(seconds), ".").removesuffix(".000").removeprefix("00:").removeprefix("0")
+
+
+def length(seconds: float) -> str:
+    """`4.2 s`, or as `clock` from a minute up."""
+    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)

@@ -12,7 +12,7 @@ from pathlib import Path
 from asr import languages, pipeline
 from asr.audio import Limits, decode
 from asr.backends import Backend
-from asr.commands.progress import Progress, clock
+from asr.commands.progress import Progress, clock, length
 from asr.commands.writing import write
 from asr.errors import ASRError
 from asr.formats import FORMATS, to_txt
@@ -111,12 +111,12 @@ def _keep(file: str, heard: _Heard, job: Job, progress: Progress) -> None:
 def _summary(heard: _Heard, job: Job, written: list[Path]) -> str:
     transcript, spent = heard.transcript(job.options.task), time.monotonic() - heard.started
     speed = heard.duration / max(spent, 1e-3)
-    parts = [f"{clock(heard.duration)} in {clock(spent)}, {speed:.1f}x real time"]
+    parts = [f"{length(heard.duration)} in {length(spent)}, {speed:.1f}x real time"]
     if not transcript.text:
         parts.append("no speech found")
     elif name := languages.name(transcript.language):
         sure = transcript.language_probability
-        parts.append(name.title() + (f" ({sure:.0%} sure)" if sure is not None else ""))
+        parts.append(name.title() + (f" ({100 * sure:.0f} % sure)" if sure is not None else ""))
     if unsure := sum(s.unsure for s in heard.segments):
         parts.append(f"{unsure} of {len(heard.segments)} segments unsure")
     if heard.damage:
