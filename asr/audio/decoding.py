@@ -101,13 +101,14 @@ def _decoded(container: InputContainer, limits: Limits, damage: list[str]) -> It
                 heard += late
             elif late > LONGEST_GAP or late < REWOUND:
                 zero += late
+                promised = 0.0  # by that clock
             heard += frame.samples / frame.sample_rate
             yield from mixer.mix(frame)
         yield from mixer.flush()
     except (av.FFmpegError, ValueError) as e:
         raise AudioError(f"Its sound cannot be converted ({reason(e)}).", COMMON) from e
-    if promised - heard > max(2.0, 0.01 * promised):
-        damage.append(f"It should last {promised:.0f} s but ends after {heard:.0f} s.")
+    if promised - heard > max(1.0, 0.01 * promised):
+        damage.append(f"It says that it lasts {promised:.0f} s, but ends after {heard:.0f} s.")
 
 
 def _silence(seconds: float) -> Iterator[np.ndarray]:

@@ -22,6 +22,7 @@ CONTAINERS = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qcp,"
     "rm,shn,sox,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
 )
+PATIENCE = 1000  # errors without a packet between them; an Ogg file takes one to skip 64 KB of damage
 COMMON = "WAV, MP3, M4A, OGG, FLAC, WebM, MP4 and MKV all work."
 
 
@@ -75,19 +76,16 @@ def claimed(container: InputContainer, audio: av.AudioStream) -> float:
 
 
 def frames(container: InputContainer, audio: av.AudioStream, damage: list[str]) -> Iterator[av.AudioFrame]:
-    """Every frame that decodes. Packets that do not are skipped and counted; `damage` says so."""
-    bad, packets = 0, container.demux(audio)
-    while True:
+    """Every frame that decodes. What does not is skipped and counted; `damage` says so."""
+    bad = 0
+    for packet in _packets(container, audio, damage):
+        if packet.has_sidedata("encryption_info"):
+            raise AudioError("The recording is locked (DRM).", "Get a copy without copy protection.")
         try:
-            decoded = next(packets).decode()
-        except StopIteration:
-            break
-        except av.InvalidDataError:
+            decoded = packet.decode()
+        except av.FFmpegError:
             bad += 1
             continue
-        except (av.FFmpegError, OSError) as e:
-            damage.append(f"Reading stopped early: {reason(e)}.")
-            break
         for frame in decoded:
             if frame.sample_rate not in RATES:
                 raise AudioError(
@@ -96,4 +94,22 @@ def frames(container: InputContainer, audio: av.AudioStream, damage: list[str]) 
                 )
             yield frame
     if bad:
-        damage.append(f"{bad} damaged packets were skipped.")
+        damage.append(f"Damaged pieces of it were skipped ({bad}).")
+
+
+def _packets(container: InputContainer, audio: av.AudioStream, damage: list[str]) -> Iterator[av.Packet]:
+    """Every packet that can be read, also behind a damaged stretch: FFmpeg goes on if asked again."""
+    failed = 0
+    while failed < PATIENCE:
+        try:
+            for packet in container.demux(audio):
+                failed = 0
+                yield packet
+            return
+        except IndexError:  # PyAV, at the end, over tracks that appeared on the way
+            return
+        except (av.FFmpegError, OSError) as e:
+            failed, error = failed + 1, e
+            if failed == 1:
+                damage.append("A damaged stretch of it was skipped.")
+    damage.append(f"Reading it stopped early: {reason(error)}.")
