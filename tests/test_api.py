@@ -1,5 +1,6 @@
 """OpenAI's HTTP API: what is asked, what is answered, who may ask, and how much."""
 
+import base64
 import io
 import json
 import threading
@@ -569,3 +570,27 @@ def test_an_upload_that_trickles_is_let_go(port, monkeypatch):
         headers={"Content-Type": "multipart/form-data; boundary=b"},
     )
     assert answer.status_code == 408
+
+
+# Hugging Face's way
+
+
+def test_the_hubs_form_of_the_question(house):
+    path, audio = "/v1/models/auto", wav(say(SPEECH))
+    assert house.client.post(path, content=audio).json() == {"text": SPEECH}
+    asked = {"inputs": base64.b64encode(audio).decode(), "parameters": {"return_timestamps": True}}
+    chunk = house.client.post(path, json=asked).json()["chunks"][0]
+    assert chunk["text"].strip() == SPEECH and chunk["timestamp"][0] == pytest.approx(0, abs=0.05)
+    asked["parameters"] = {"return_timestamps": "word", "generation_parameters": {"task": "translate"}}
+    words = house.client.post(path, json=asked).json()["chunks"]
+    assert [w["text"] for w in words] == [f" {w}" for w in SPEECH.split()]
+    assert house.backend.calls[-1].task == "translate"
+
+
+@pytest.mark.parametrize(
+    "body", ["{", "[1]", '{"inputs": "%%"}', '{"inputs": 5}', '{"inputs": "", "parameters": {"x": 1}}']
+)
+def test_the_hubs_form_is_checked_as_strictly(house, body):
+    answer = house.client.post("/v1/models/auto", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400 and answer.json()["error"]["message"]
+    assert house.client.post("/v1/models/nope", content=b"x").status_code == 404

@@ -21,7 +21,7 @@ FLOORS = [
     {"asr.api.schema", "asr.api.keys", "asr.api.upload", "asr.api.names"},
     {"asr.api.answers", "asr.api.settings", "asr.api.chunking", "asr.api.server"},
     {"asr.api.call", "asr.api.rest", "asr.api.stream"},
-    {"asr.api.realtime"},
+    {"asr.api.realtime", "asr.api.hub"},
     {"asr.api.door"},
     {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "ui.render", "ui.theme", "ui.microphone", "ui.files"},
     {"ui.choices", "ui.running"},

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asr.api import errors, keys, realtime, rest, schema, upload
+from asr.api import errors, hub, keys, realtime, rest, schema, upload
 from asr.api.errors import Refused
 from asr.api.metrics import MEDIA_TYPE
 from asr.api.server import Server
@@ -51,7 +51,8 @@ def application(server: Server) -> FastAPI:
         keys.admit(request, server.config)
 
     api = FastAPI(title="Parlance", version="1", description=ABOUT, redoc_url=None)
-    api.include_router(rest.router(server), dependencies=[Depends(allowed)])
+    for rooms in (rest, hub):
+        api.include_router(rooms.router(server), dependencies=[Depends(allowed)])
     api.include_router(realtime.router(server))
     api.add_exception_handler(ASRError, _failed)
     api.add_exception_handler(HTTPException, _unheard_of)
@@ -144,7 +145,7 @@ def _openapi(api: FastAPI) -> dict:
         page = get_openapi(
             title=api.title, version=api.version, description=api.description, routes=api.routes
         )
-        page["components"]["schemas"].update(schema.components())
+        page["components"]["schemas"].update(schema.components() | hub.components())
         page["servers"] = [{"url": "/v1"}]
         api.openapi_schema = page
     return api.openapi_schema

@@ -89,28 +89,33 @@ async def _serve(server: Server, request: Request, kind: type[schema.Translation
             raise Refused(
                 "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
             )
-        opening = stack.enter_async_context(_recognising(server, ask, form, task))
+        opening = stack.enter_async_context(recognising(server, ask, form, task))
         recording, segments = await unless_gone(request, opening)
         if isinstance(ask, schema.Transcription) and ask.stream:
             return _Stream(_events(server, ask, recording, segments), stack.pop_all())
-        heard = await unless_gone(request, _all(segments))
+        heard = await unless_gone(request, collected(segments))
         text, media = answers.body(ask, Transcript(heard, recording.duration, task))
         return Response(text.encode("utf-8", "replace"), media_type=media)
 
 
 @asynccontextmanager
-async def _recognising(server: Server, ask: schema.Translation, form: upload.Form, task: Task):
+async def recognising(server: Server, ask: schema.Translation, form: upload.Form, task: Task):
     """The decoded recording and its segments as they are recognised, when it is this request's turn."""
     backend = await server.names.backend(ask.model)
     options = options_for(ask, backend, task)
     limits = Limits(server.config.max_upload_mb * 2**20, server.config.max_audio_hours * 3600)
     async with server.places.turn():
-        with await anyio.to_thread.run_sync(decode, form.file, limits) as recording:
+        with await anyio.to_thread.run_sync(decode, form.file, limits, None, _still_wanted) as recording:
             shared = server.schedulers.get(backend).files  # live speech goes before recordings
             vad = chunking.detector(server.vad, getattr(ask, "chunking_strategy", None))
             segments = transcribe(recording, shared, options, vad=vad)
             async with aclosing(_timed(server, recording, segments)) as heard:
                 yield recording, heard
+
+
+def _still_wanted(_: float) -> None:
+    """Asked while decoding, in its thread: raises when the client has gone."""
+    anyio.from_thread.check_cancelled()
 
 
 async def _timed(server: Server, recording: Recording, segments: Iterator[Segment]) -> AsyncIterator[Segment]:
@@ -128,7 +133,7 @@ async def _timed(server: Server, recording: Recording, segments: Iterator[Segmen
             await anyio.to_thread.run_sync(segments.close)
 
 
-async def _all(segments: AsyncIterator[Segment]) -> tuple[Segment, ...]:
+async def collected(segments: AsyncIterator[Segment]) -> tuple[Segment, ...]:
     return tuple([segment async for segment in segments])
 
 

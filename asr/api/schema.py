@@ -262,12 +262,15 @@ class Failure(BaseModel):
 
 def components() -> dict[str, dict]:
     """JSON schemas for the OpenAPI page: forms under the names their fields have on the wire."""
-    kinds = [Transcription, Translation, Text, Verbose]
-    _, found = models_json_schema(
-        [(k, "validation") for k in kinds], ref_template="#/components/schemas/{model}"
-    )
+    found = definitions(Transcription, Translation, Text, Verbose)
     for name in ("Transcription", "Translation"):
-        form = found["$defs"][name]
+        form = found[name]
         form["properties"] = {WIRE.get(field, field): rest for field, rest in form["properties"].items()}
         form["required"] = ["file", "model"]
-    return found["$defs"]
+    return found
+
+
+def definitions(*kinds: type[BaseModel]) -> dict[str, dict]:
+    """The JSON schemas of these models and of all they are made of."""
+    wanted = [(kind, "validation") for kind in kinds]
+    return models_json_schema(wanted, ref_template="#/components/schemas/{model}")[1]["$defs"]

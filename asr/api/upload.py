@@ -73,6 +73,24 @@ async def receive(request: Request, most: int, known: Collection[str]) -> Form:
         raise
 
 
+async def receive_raw(request: Request, most: int) -> Form:
+    """A body that is the file itself, of at most `most` bytes; raises what `receive` raises."""
+    if _announced(request) > most:
+        raise _too_large(most)
+    form = Form(file=TemporaryFile())  # noqa: SIM115 - closed with the form
+    try:
+        async for chunk in _paced(request):
+            form.size += len(chunk)
+            if form.size > most:
+                raise _too_large(most)
+            await asyncio.to_thread(form.file.write, chunk)
+        form.file.seek(0)
+        return form
+    except BaseException:
+        form.close()
+        raise
+
+
 async def linger(request: Request, seconds: float = 5.0) -> None:
     """Read on, and forget, what a refused client still sends: many read an answer only after that.
 
