@@ -18,12 +18,12 @@ from asr.errors import ASRError
 from asr.machine import Machine
 
 GPU_MEMORY = 4 << 30  # bytes; turbo in float16 takes 2.5 GB (faster-whisper's README), a batch comes on top
-# A size keeps up when a recording takes a third of its own length at most, which leaves a live stream room
-# to decode what it has heard again and again. faster-whisper's README (v0.3, 8 threads of a Xeon Gold 6226R):
-# 13 minutes by `small` in int8 took 2m04, so one core does 0.8 s of audio in a second; base is 3.3 times
-# smaller (74 of 244 million parameters), tiny 6.3 times.
-SPEED = {"small": 0.8, "base": 2.6, "tiny": 5.0}  # seconds of audio per second and core
-KEEPS_UP = 3.0
+# A live stream asks for a pass about once a second: the encoder over a window padded to 30 s, then some 25
+# tokens. What that takes in seconds of one core, measured with random weights of these shapes: CTranslate2
+# 4.8, int8, beam 5, a 2.6 GHz Xeon with AMX. Cores are taken to add up, and a quarter of the second is left
+# free. Slower CPUs lag more behind a live stream; recordings, in batches, are far faster than real time.
+PASS = {"small": 2.9, "base": 1.1, "tiny": 0.5}
+KEEPS_UP = 0.75  # seconds
 
 Cached = Callable[[Card], bool]
 
@@ -81,7 +81,7 @@ def get_whisper(spec: str) -> str:
 
 def _that_keep_up(cores: int) -> list[str]:
     """The sizes to run on so many cores, the best first; tiny only where nothing else keeps up."""
-    return [size for size in ("small", "base") if cores * SPEED[size] >= KEEPS_UP] or ["tiny"]
+    return [size for size in ("small", "base") if PASS[size] / cores <= KEEPS_UP] or ["tiny"]
 
 
 def _best_of(here: list[Card], machine: Machine, device: str) -> Choice:
