@@ -18,6 +18,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 HUB_PATIENCE = 3.0  # seconds; a page must not wait for a network that is not there
 CUBLAS = "libcublas.so.12"  # the one library of CUDA that CTranslate2 4.8's wheel does not bring
@@ -74,6 +75,7 @@ def ask_hub(patience: float = HUB_PATIENCE) -> Hub:
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
+    name = urlsplit(constants.ENDPOINT).netloc.rpartition("@")[2]  # without anybody's password
     if constants.HF_HUB_OFFLINE:
         return Hub(False, "HF_HUB_OFFLINE is set, so the model hub is not asked.")
     answers: list[Hub] = []
@@ -82,15 +84,14 @@ def ask_hub(patience: float = HUB_PATIENCE) -> Hub:
         url = f"{constants.ENDPOINT}/Systran/faster-whisper-tiny/resolve/main/config.json"
         try:
             status = get_session().head(url, timeout=patience, allow_redirects=True).status_code
-            answers.append(Hub(status < 400, f"{constants.ENDPOINT} answers ({status})."))
+            answers.append(Hub(status < 400, f"{name} answers ({status})."))
         except Exception as e:  # a proxy, a certificate, a name: whatever it is, no model comes from there
-            answers.append(Hub(False, f"{constants.ENDPOINT} cannot be reached ({type(e).__name__})."))
+            answers.append(Hub(False, f"{name} cannot be reached ({type(e).__name__})."))
 
     asking = Thread(target=ask, daemon=True)  # name look-ups know no timeout of their own
     asking.start()
     asking.join(patience)
-    silence = Hub(False, f"{constants.ENDPOINT} did not answer within {patience:g} s.")
-    return answers[0] if answers else silence
+    return answers[0] if answers else Hub(False, f"{name} did not answer within {patience:g} s.")
 
 
 def _cpu() -> str:
@@ -126,9 +127,20 @@ def _memory() -> int:
 
 
 def _driver_gpus() -> tuple[GPU, ...]:
-    table = _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
-    pairs = [row.rpartition(",") for row in table.splitlines()]
-    return tuple(GPU(name.strip(), int(mib) << 20) for name, _, mib in pairs if mib.strip().isdigit())
+    """The GPUs that nvidia-smi lists, without those that CUDA_VISIBLE_DEVICES hides on purpose."""
+    fields = "--query-gpu=index,uuid,memory.total,name"
+    table = _output("nvidia-smi", fields, "--format=csv,noheader,nounits")
+    rows = [row.split(", ", 3) for row in table.splitlines()]
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(
+        GPU(row[3], int(row[2]) << 20)
+        for row in rows
+        if len(row) == 4 and row[2].isdigit() and (shown is None or _named(row[0], row[1], shown))
+    )
+
+
+def _named(index: str, uuid: str, shown: str) -> bool:
+    return any(part == index or (part and uuid.startswith(part)) for part in shown.split(","))
 
 
 def _engine_gpus() -> int:

@@ -60,7 +60,7 @@ def test_a_hub_is_reachable_when_it_would_give_a_file(monkeypatch, status, reach
     with hub(monkeypatch, status) as asked:
         answer = machine.ask_hub()
     assert answer.reachable is reachable
-    assert str(status) in answer.says and constants.ENDPOINT in answer.says
+    assert str(status) in answer.says and constants.ENDPOINT.removeprefix("http://") in answer.says
     assert asked[0].startswith("/Systran/")
 
 
@@ -113,12 +113,24 @@ def nvidia_smi(folder, says: str):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for nvidia-smi")
 def test_a_gpu_that_ctranslate2_does_not_see_is_told_apart(monkeypatch, tmp_path):
-    nvidia_smi(tmp_path, "NVIDIA A, B, 24576\\nNVIDIA C, 8192\\n")
+    nvidia_smi(tmp_path, "0, GPU-aa, 24576, NVIDIA A, B\\n1, GPU-bb, 8192, NVIDIA C\\n")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(machine, "_engine_gpus", lambda: 1)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     facts = machine.look()
     assert facts.gpus == (machine.GPU("NVIDIA A, B", 24 << 30),)
     assert facts.unseen_gpus == (machine.GPU("NVIDIA C", 8 << 30),)
+    for shown in ("1", "GPU-bb"):  # the first one is hidden on purpose
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+        facts = machine.look()
+        assert facts.gpus == (machine.GPU("NVIDIA C", 8 << 30),) and not facts.unseen_gpus
+
+
+def test_a_mirror_s_password_is_not_shown(monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://me:hush@127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    says = machine.ask_hub().says
+    assert "127.0.0.1:9" in says and "hush" not in says
 
 
 def test_cublas_is_looked_for_where_the_loader_and_the_wheels_have_it(monkeypatch, tmp_path):
