@@ -1,0 +1,391 @@
+// The Live tab: one button, the words as they come, and what went wrong in plain sentences.
+// Everything people said enters the page as textContent.
+
+(() => {
+  const ROOT = "live/session", RATE = 16000;
+  const BEHIND = 2; // seconds that nobody needs to hear about
+  const BREATH = 2, LONG = 320; // a pause in seconds, a length in characters: then a new paragraph
+  const MUTE = 8000, STILL = 0.0005; // milliseconds of a level this low: is the microphone muted?
+  const { Microphone, Line } = window.live;
+  const $ = (id) => document.getElementById(`live-${id}`);
+
+  let line = null, mic = null, phase = "idle"; // idle asking live stopping paused over
+  let wishes = {}, said = [], lastParagraph = null, follows = true, heard = 0, quietSince = 0, lock = null;
+
+  const clock = (seconds) => {
+    const s = Math.floor(seconds), two = (n) => String(n).padStart(2, "0");
+    return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
+  };
+  const element = (tag, css, text = "") => Object.assign(document.createElement(tag), { className: css, textContent: text });
+
+  // ---- what the page says ----
+
+  const STATUS = {
+    idle: "Press Start and speak.",
+    asking: "Allow the microphone, please.",
+    stopping: "Settling the last words …",
+    paused: "Stopped. Continue adds to this transcript.",
+    over: "This transcript is finished. Start begins a new one.",
+  };
+  const LABEL = { asking: "Cancel", live: "Stop", stopping: "Stop", paused: "Continue" };
+
+  const show = (status) => {
+    document.documentElement.dataset.live = phase;
+    if (!$("go")) return;
+    $("go").querySelector("span").textContent = LABEL[phase] ?? "Start";
+    $("go").disabled = phase === "stopping";
+    $("status").textContent = status ?? STATUS[phase] ?? $("status").textContent;
+    $("copy").disabled = $("clear").disabled = !said.length && !$("draft").textContent;
+    $("files").classList.toggle("off", !said.length);
+    $("said").classList.toggle("some", said.length > 0 || phase === "live" || Boolean($("draft").textContent));
+  };
+  const go = (next, status) => {
+    phase = next;
+    if (!["live", "stopping"].includes(phase)) behind(0);
+    show(status);
+  };
+  const notice = (what = "", fix = "", kind = "error") => {
+    const [first, second] = $("notice").querySelectorAll("p");
+    $("notice").hidden = !what;
+    $("notice").className = `notice ${kind}`;
+    $("notice").setAttribute("role", kind === "error" ? "alert" : "status");
+    first.textContent = what;
+    second.textContent = fix;
+  };
+  const behind = (seconds) => {
+    $("behind").hidden = seconds <= BEHIND;
+    $("behind").textContent = `${seconds.toFixed(1)} s behind: the model is busy, nothing is lost.`;
+  };
+  let toasting;
+  const toast = (text, action = "", run = null) => {
+    const button = $("toast").querySelector("button");
+    clearTimeout(toasting);
+    $("toast").querySelector("span").textContent = text;
+    button.hidden = !action;
+    button.textContent = action;
+    button.onclick = run;
+    if (text) toasting = setTimeout(() => toast(""), action ? 20000 : 3000);
+  };
+
+  // ---- the words ----
+
+  const settle = (event) => {
+    const text = event.text.trim(), last = said[said.length - 1];
+    const fresh = !lastParagraph || event.start - last.end > BREATH || lastParagraph.textContent.length > LONG;
+    if (fresh) {
+      lastParagraph = element("p", "paragraph");
+      const words = element("span", "words");
+      words.dir = "auto";
+      lastParagraph.append(element("span", "at", clock(event.start)), words);
+      $("settled").append(lastParagraph);
+    }
+    lastParagraph.lastChild.append(element("span", "", fresh ? text : joint(event.text, last.text) + text));
+    said.push(event);
+    aloud(text);
+    remember();
+  };
+  // Words of most scripts come with their space; Chinese and its like have none.
+  const joint = (text, before) => (/^\s/.test(text) || /\s$/.test(before) ? " " : "");
+  const gap = ({ start, end }) => {
+    lastParagraph = null;
+    $("settled").append(element("p", "gap", `Nothing was heard from ${clock(start)} to ${clock(end)}`));
+  };
+  const draft = ({ stable, draft }) => {
+    const none = !(stable + draft).trim();
+    $("draft").querySelector(".stable").textContent = stable.trimStart();
+    $("draft").querySelector(".draft").textContent = stable.trim() ? draft : draft.trimStart();
+    $("draft").hidden = none;
+  };
+  const aloud = (text) => {
+    $("aloud").append(element("p", "", text));
+    while ($("aloud").children.length > 5) $("aloud").firstChild.remove();
+  };
+  const wipe = () => {
+    said = [];
+    lastParagraph = null;
+    heard = 0;
+    $("settled").replaceChildren();
+    $("aloud").replaceChildren();
+    draft({ stable: "", draft: "" });
+    $("time").textContent = clock(0);
+  };
+
+  // ---- reading along: the text follows the speaker until the reader scrolls up ----
+
+  const atEnd = () => $("said").scrollHeight - $("said").scrollTop - $("said").clientHeight < 48;
+  const scroll = () => {
+    if (follows) $("said").scrollTop = $("said").scrollHeight;
+    $("jump").hidden = follows;
+  };
+  const jump = () => {
+    follows = true;
+    scroll();
+  };
+
+  // ---- sessions: this one, and those before it ----
+
+  const here = (id) => (id ? sessionStorage.setItem("parlance-live", id) : sessionStorage.removeItem("parlance-live"));
+  const earlier = () => {
+    try {
+      return JSON.parse(localStorage.getItem("parlance-live-earlier") ?? "[]").filter((t) => t.until > Date.now());
+    } catch {
+      return [];
+    }
+  };
+  const remember = () => {
+    if (!line?.session || !line.hello) return;
+    const first = said.slice(0, 12).map((s) => s.text.trim()).join(" ").slice(0, 90), others = earlier().filter((t) => t.id !== line.session);
+    const mine = earlier().find((t) => t.id === line.session) ?? { id: line.session, began: Date.now() };
+    const kept = { ...mine, first, until: Date.now() + line.hello.keep * 1000 };
+    localStorage.setItem("parlance-live-earlier", JSON.stringify([kept, ...others].slice(0, 30)));
+  };
+  const listEarlier = () => {
+    const others = earlier().filter((t) => t.id !== line?.session);
+    $("earlier").hidden = !others.length;
+    $("earlier").querySelector("ul").replaceChildren(...others.map(item));
+  };
+  const item = (t) => {
+    const row = element("li", ""), when = new Date(t.began);
+    const open = element("button", "open"), drop = element("button", "drop", "Delete");
+    open.append(element("b", "", when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })), element("span", "", t.first));
+    open.onclick = () => busy() || switchTo(t.id);
+    drop.setAttribute("aria-label", `Delete the transcript of ${when.toLocaleString()}`);
+    drop.onclick = async () => {
+      await fetch(new URL(`${ROOT}/${t.id}`, document.baseURI), { method: "DELETE" }).catch(() => {});
+      localStorage.setItem("parlance-live-earlier", JSON.stringify(earlier().filter((other) => other.id !== t.id)));
+      listEarlier();
+    };
+    for (const button of [open, drop]) button.type = "button";
+    row.append(open, drop);
+    return row;
+  };
+  const busy = () => ["asking", "live", "stopping"].includes(phase);
+  const switchTo = (id) => {
+    line?.close();
+    wipe();
+    notice();
+    toast("");
+    line = new Line(ROOT, (kind, event) => line && onEvent(kind, event), id);
+    here(id);
+    go("idle");
+    if (id) line.connect();
+    listEarlier();
+  };
+
+  // ---- what the server tells ----
+
+  const onEvent = (kind, event) => {
+    if (kind === "session") here(event.session);
+    else if (kind === "settled") settle(event);
+    else if (kind === "gap") gap(event);
+    else if (kind === "now") onNow(event);
+    else if (kind === "away") onAway();
+    else if (kind === "refused") onRefused(event);
+    scroll();
+  };
+  const onNow = (now) => {
+    heard = now.heard;
+    draft(now);
+    behind(now.behind);
+    document.documentElement.dataset.liveTransport = now.transport;
+    if (now.error) notice(now.error.what, now.error.fix);
+    else if (now.trouble) notice(now.trouble, "", "warn");
+    else if (phase === "live" && !quietSince) notice();
+    if (now.error && phase === "live") return stopped(now.state === "over" ? "over" : "paused");
+    if (phase === "live") show(now.loading ? `${now.loading} Go on speaking: nothing is lost.` : now.speaking ? "Listening" : "Speak now");
+    else if (now.state === "over") go(now.settling ? "stopping" : "over");
+    else if (phase !== "asking" && now.state !== "connecting") go(now.settling || line.stopping ? "stopping" : "paused");
+    if (phase !== "live" && now.state !== "live") $("time").textContent = clock(heard);
+  };
+  const onAway = () => {
+    if (phase === "live") show("Connection lost. Connecting again; what you say is kept.");
+    else if (phase === "stopping") show("Connection lost. Connecting again for the last words …");
+  };
+  const onRefused = ({ status, what, fix }) => {
+    if (status === 404 && !busy()) return switchTo(null); // too old to be kept: an empty page says it best
+    release();
+    go(said.length ? "paused" : "idle");
+    notice(what, fix);
+  };
+
+  // ---- the microphone ----
+
+  const FAULTS = {
+    NotAllowedError: ["The browser may not use the microphone.", "Click the lock or microphone sign beside the address, allow it, then press Start again."],
+    NotFoundError: ["No microphone was found.", "Plug one in or switch it on, then press Start again."],
+    NotReadableError: ["The microphone cannot be opened.", "Another program may be using it: close that one, then press Start again."],
+  };
+  const fault = (error) => FAULTS[error.name] ?? ["The microphone cannot be used.", `The browser says: ${error.message || error.name}.`];
+
+  const start = async () => {
+    notice();
+    toast("");
+    if (!navigator.mediaDevices?.getUserMedia) {
+      const local = `http://localhost${location.port ? `:${location.port}` : ""}`;
+      return notice("Browsers open the microphone on secure pages only, and this address is not one.", `Use https://, or ${local} on the server itself. A recording can be uploaded from here all the same.`);
+    }
+    if (phase === "over" || !line) switchTo(null);
+    go("asking");
+    try {
+      const opened = await Microphone.open($("device").value, onLevel, onGone);
+      if (phase !== "asking") return opened.close();
+      mic = opened;
+    } catch (error) {
+      if (phase === "asking") go(said.length ? "paused" : "idle");
+      return notice(...fault(error));
+    }
+    quietSince = 0;
+    go("live", "Speak now");
+    line.speak(mic, wishes);
+    jump();
+    listDevices();
+    stayAwake();
+  };
+  const stop = async () => {
+    if (phase === "asking") return go(said.length ? "paused" : "idle");
+    go("stopping");
+    await new Promise((resolve) => setTimeout(resolve, 150)); // the last syllable is still on its way
+    if (!mic) return;
+    line.pause();
+    release();
+  };
+  const stopped = (next) => {
+    release();
+    go(next);
+  };
+  const release = () => {
+    mic?.close();
+    mic = null;
+    lock?.release();
+    lock = null;
+    level(0);
+  };
+  const onGone = () => {
+    if (phase !== "live") return;
+    stop();
+    notice("The microphone went away.", "Plug it in again and press Continue.");
+  };
+  const onLevel = (loudness) => {
+    level(loudness);
+    line?.pump();
+    if (phase !== "live" || !mic) return;
+    $("time").textContent = clock(Math.max(heard, (line.zero ?? 0) + mic.end / RATE));
+    if (loudness > STILL) {
+      if (quietSince < 0) notice();
+      quietSince = 0;
+    } else if (!quietSince) quietSince = performance.now();
+    else if (quietSince > 0 && performance.now() - quietSince > MUTE) {
+      quietSince = -1;
+      notice("Nothing at all comes from the microphone.", "Is it muted, or is it the wrong one?", "warn");
+    }
+  };
+  // Loudness as ears judge it: decibels, from -60 to -6.
+  const level = (loudness) => {
+    const share = Math.max(0, Math.min(1, (20 * Math.log10(loudness || 1e-9) + 60) / 54));
+    $("level")?.style.setProperty("--level", share.toFixed(3));
+  };
+  const listDevices = async () => {
+    const found = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.kind === "audioinput" && d.deviceId);
+    const used = mic?.track.getSettings().deviceId;
+    $("device").replaceChildren(...found.map((d, i) => new Option(d.label || `Microphone ${i + 1}`, d.deviceId, false, d.deviceId === used)));
+    $("device").closest("label").hidden = found.length < 2;
+  };
+  const changeDevice = async () => {
+    if (phase !== "live") return;
+    await stop();
+    const wait = setInterval(() => phase !== "stopping" && (clearInterval(wait), phase === "paused" && start()), 100);
+  };
+  const stayAwake = async () => {
+    lock = await navigator.wakeLock?.request("screen").catch(() => null);
+  };
+
+  // ---- taking it away ----
+
+  const paragraphs = () => [...$("settled").querySelectorAll(".paragraph .words"), $("draft").querySelector(".words")].map((p) => p.textContent.trim()).filter(Boolean);
+  const copy = async () => {
+    const text = paragraphs().join("\n\n");
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // no clipboard on insecure pages
+      const area = Object.assign(document.createElement("textarea"), { value: text });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    toast("Copied.");
+  };
+  const download = (link) => {
+    link.href = new URL(`${ROOT}/${line.session}?format=${link.dataset.format}`, document.baseURI);
+    link.download = "";
+    $("files").open = false;
+  };
+  const clear = () => {
+    const before = line.session, speaking = phase === "live" && mic;
+    if (speaking && line.open) line.send("pause");
+    switchTo(null);
+    if (speaking) {
+      const later = Object.create(speaking, { start: { get: () => Math.max(speaking.start, from) } }), from = speaking.end;
+      go("live", "Speak now");
+      line.speak(later, wishes);
+    }
+    toast("Cleared.", "Undo", () => {
+      if (mic) {
+        line.close();
+        release();
+      }
+      switchTo(before);
+    });
+  };
+  const captions = (on) => {
+    document.documentElement.toggleAttribute("data-captions", on);
+    $("captions").setAttribute("aria-pressed", on);
+    $("captions").textContent = on ? "Close large text" : "Large text";
+    if (on) document.documentElement.requestFullscreen?.().catch(() => {});
+    else if (document.fullscreenElement) document.exitFullscreen();
+    requestAnimationFrame(jump);
+  };
+
+  // ---- connecting all this to a page that Gradio draws when it likes ----
+
+  const CLICKS = {
+    go: () => (phase === "asking" || phase === "live" ? stop() : start()),
+    copy, clear, jump,
+    captions: () => captions(!document.documentElement.hasAttribute("data-captions")),
+  };
+  document.addEventListener("click", ({ target }) => {
+    const button = target.closest?.("[id^=live-]"), name = button?.id.slice(5);
+    if (CLICKS[name] && !button.disabled) CLICKS[name]();
+    const link = target.closest?.("#live-files a");
+    if (link) download(link);
+    if (!target.closest?.("#live-files") && $("files")) $("files").open = false;
+  });
+  document.addEventListener("change", ({ target }) => target.id === "live-device" && changeDevice());
+  document.addEventListener("scroll", ({ target }) => {
+    if (target.id !== "live-said") return;
+    follows = atEnd();
+    $("jump").hidden = follows;
+  }, true);
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape" && document.documentElement.hasAttribute("data-captions")) captions(false);
+    else if (key === "Escape" && $("files")?.open) $("files").open = false;
+  });
+  document.addEventListener("fullscreenchange", () => {
+    if (!document.fullscreenElement && document.documentElement.hasAttribute("data-captions")) captions(false);
+  });
+  addEventListener("online", () => line?.mic && line.connect());
+  addEventListener("pagehide", () => {
+    if (mic && line.open) line.send("pause");
+    release();
+  });
+
+  window.live.wish = (model, language, hotwords) => {
+    wishes = { model: model || "auto", language: language || "", hotwords: hotwords || "" };
+    if (phase === "live") line.change(wishes);
+  };
+  const ready = setInterval(() => {
+    if (!$("go")) return;
+    clearInterval(ready);
+    switchTo(sessionStorage.getItem("parlance-live"));
+  }, 50);
+})();
