@@ -45,6 +45,7 @@ class Tones:
     spec = "tones:pure"
     can = frozenset({"words", "translate", "prompt", "hotwords", "beam", "temperature", "batch", "detect"})
     languages = frozenset({"en"})
+    device = "cpu"
     batch_size = 8
 
     def __init__(self):

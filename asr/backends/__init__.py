@@ -38,6 +38,7 @@ class Backend(Protocol):
     spec: str  # "backend:model", as `load` took it
     can: frozenset[Ability]
     languages: frozenset[str]  # ISO 639-1 codes it recognises
+    device: str  # where it computes: cpu, cuda, or the name of a server
 
     def transcribe(self, audio: np.ndarray, options: Options) -> Iterator[Segment]:
         """Yield segments in time order, each as soon as it is known.

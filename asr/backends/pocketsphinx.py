@@ -40,6 +40,7 @@ class PocketSphinx:
     spec = f"pocketsphinx:{MODEL}"
     can = frozenset({"words", "stream"})
     languages = frozenset({"en"})
+    device = "cpu"
 
     def __init__(self):
         self._lock = Lock()

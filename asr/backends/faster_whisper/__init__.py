@@ -42,7 +42,8 @@ class FasterWhisper:
     def __init__(self, spec: str, model: WhisperModel, can: frozenset[Ability], languages: frozenset[str]):
         self.spec, self.can, self.languages = spec, can, languages
         self.decoder = Decoder(model, english_only=languages == {"en"})
-        self.batch_size = BATCH[model.model.device]
+        self.device = model.model.device
+        self.batch_size = BATCH[self.device]
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         """The features of a window: the part of its decoding that needs no engine."""
