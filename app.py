@@ -42,19 +42,27 @@ def serve(config: Config):
     from starlette.staticfiles import StaticFiles
 
     import ui
+    from asr import api
     from asr.models import Models
-    from ui import recording, theme
+    from asr.scheduler import Schedulers
+    from asr.sessions import Sessions
+    from ui import live, recording, theme
 
-    models = Models(config)
-    page = ui.build(models, config, {"Recording": recording.tab})
-    assets = Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS))
+    models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions)
+    sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.get(spec)).open(*rest))
+    page = ui.build(models, config, {"Live": live.tab, "Recording": recording.tab})
+    routes = [
+        Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS)),
+        *live.routes(sessions, models, config),
+        *api.routes(config, models, schedulers, sessions),
+    ]
     try:
         _, url, _ = page.launch(
             server_name=config.host,
             server_port=config.port,
             max_file_size=config.max_upload_mb * 2**20,
             favicon_path=theme.ASSETS / "logo.svg",
-            app_kwargs={"routes": [assets], "docs_url": None, "redoc_url": None},
+            app_kwargs={"routes": routes, "docs_url": None, "redoc_url": None},
             ssr_mode=False,  # that page is not the one which ui.theme dresses
             share=False,
             quiet=True,
