@@ -20,6 +20,7 @@ from asr.commands.writing import names, write
 from asr.errors import ASRError
 from asr.formats import from_json
 from asr.types import Segment, Transcript
+from tests import hostile
 from tests.speech import speak
 
 ROOT = Path(__file__).parent.parent
@@ -103,7 +104,17 @@ def test_one_bad_file_does_not_cost_the_others(talk, tmp_path, capsys):
         (str(tmp_path), "is a directory"),
     ):
         assert any(name in line and why in line for line in err.splitlines())
-    assert "Traceback" not in err
+    assert "3 of 4 recordings failed" in err and "Traceback" not in err
+
+
+def test_all_hostile_files_together_get_an_answer_each(tmp_path, capsys):
+    (folder := tmp_path / "in").mkdir()
+    files = [str(hostile.write(folder, name)) for name in [*hostile.REFUSED, *hostile.HEARD]]
+    assert main(["transcribe", *files, *SPHINX, "-o", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" not in err and f"{len(hostile.REFUSED)} of {len(files)} recordings failed" in err
+    assert all(any(line.startswith(f"{file}: ") for line in err.splitlines()) for file in files)
+    assert len(list((tmp_path / "out").iterdir())) == len(hostile.HEARD)
 
 
 def test_no_model_is_loaded_for_files_that_are_not_there(capsys):

@@ -119,9 +119,7 @@ def _summary(heard: _Heard, job: Job, written: list[Path]) -> str:
         parts.append(name.title() + (f" ({100 * sure:.0f} % sure)" if sure is not None else ""))
     if unsure := sum(s.unsure for s in heard.segments):
         parts.append(f"{unsure} of {len(heard.segments)} segments unsure")
-    if heard.damage:
-        parts.append(f"the recording is damaged: {heard.damage}")
-    return ", ".join(parts) + _listed(written) + "."
+    return " ".join([f"{', '.join(parts)}{_listed(written)}.", heard.damage]).strip()
 
 
 def _listed(written: list[Path]) -> str:

@@ -8,6 +8,7 @@ failed, or before Ctrl-C, is written as NAME.partial.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -41,8 +42,10 @@ def main(argv: list[str]) -> int:
     options = _options(args, config, backend)
     backends.check(backend, options)
     job = Job(backend, options, config.max_audio_hours * 3600, args.format, args.output, names(here))
-    went_well = [transcribe(file, job) for file in here]
-    return 0 if all(went_well) and here == files else 1
+    failed = len(files) - sum([transcribe(file, job) for file in here])
+    if failed and len(files) > 1:
+        print(f"asr transcribe: {failed} of {len(files)} recordings failed.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
