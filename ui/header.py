@@ -45,13 +45,16 @@ def model_line(models: Models) -> str:
         why = status.says if failed else "Looking at what this machine can run."
         return render.model_line(_state(status), "The model" if failed else "A model", "", why)
     why = choice.why if status.state == "ready" else status.says
+    if choice.fallback:
+        why = "Offline fallback"  # the banner says the rest
     return render.model_line(_state(status), render.model_name(choice.spec), f"on {where(models)}", why)
 
 
 def where(models: Models) -> str:
     """Where the default model computes; what nobody knows is not said."""
-    device = getattr(models.get(), "device", "") if models.status().state == "ready" else ""
-    return {"cpu": "this machine’s CPU", "cuda": "this machine’s GPU"}.get(device, "this machine")
+    device = models.get().device if models.status().state == "ready" else "machine"
+    here = {"cpu": "this machine’s CPU", "cuda": "this machine’s GPU", "machine": "this machine"}
+    return here.get(device, device)
 
 
 def warning(models: Models) -> str:
@@ -59,8 +62,7 @@ def warning(models: Models) -> str:
     choice = models.choice
     if not choice or not choice.fallback:
         return ""
-    what = f"This is the offline fallback, {render.model_name(choice.spec)}: English only, low accuracy."
-    return render.notice("warn", what, f"{choice.why} {choice.fix}", css="banner")
+    return render.notice("warn", choice.why, choice.fix, css="banner")
 
 
 def _state(status: Status) -> str:

@@ -38,7 +38,7 @@ def tab(page: gr.Blocks, models: Models, config: Config) -> None:
 
 def _source(config: Config) -> dict:
     """Where the recording comes from; assets/source.js hands it over through `picked` and `file`."""
-    source = gr.HTML(render.source(config.max_upload_mb * 2**20, config.max_audio_hours), padding=False)
+    source = gr.HTML(render.source(config.max_upload_mb, config.max_audio_hours), padding=False)
     picked, file = gr.Button(visible="hidden", elem_id="picked"), gr.File(visible=False)
     chosen = gr.HTML(visible=False, padding=False)
     another = gr.Button("Choose another recording", size="sm", visible=False, elem_classes="quiet")
@@ -47,7 +47,8 @@ def _source(config: Config) -> dict:
 
 def _wishes(models: Models, config: Config) -> dict:
     """How it is to be heard, and the button."""
-    model = gr.Dropdown([(choices.default(models), choices.AUTO)], value=choices.AUTO, label="Model")
+    default = [(choices.default(models), choices.AUTO)]
+    model = gr.Dropdown(default, value=choices.AUTO, label="Model", filterable=False)
     language = gr.Dropdown(
         choices.languages_of(models, choices.AUTO),
         value=languages.code(config.language) or choices.AUTO,

@@ -12,6 +12,11 @@ from asr.types import Segment
 
 # What the file chooser offers. Anything can be dropped: the decoder decides.
 ACCEPT = "audio/*,video/*,.amr,.ape,.caf,.dsf,.gsm,.m4b,.mka,.mkv,.mpc,.mts,.opus,.spx,.tta,.w64,.wma,.wv"
+# What a sentence tells people to type: words in backticks, the commands of our errors' fixes, settings.
+_COMMAND = re.compile(
+    r"`[^`]+`|\b(?:hf download|pip install)(?: [^\s;,]*[^\s;,.:])+|\bpython -m asr \w+"
+    r"|\bASR_[A-Z_]+(?:=[^\s;,]*[^\s;,.])?"
+)
 _SHAPES = {
     "play": '<path d="M8 5.5v13l11-6.5z" fill="currentColor" stroke="none"/>',
     "pause": '<path d="M8.5 5.5v13M15.5 5.5v13" stroke-width="3.4"/>',
@@ -94,31 +99,31 @@ def model_line(state: str, name: str, where: str, why: str) -> str:
 
 
 def notice(kind: str, what: str, fix: str = "", css: str = "") -> str:
-    """A sentence in its place; `kind` is info, warn or error. `Words in backticks` become code."""
+    """A sentence in its place; `kind` is info, warn or error."""
     said = "".join(f"<p>{_with_code(s)}</p>" for s in (what, fix) if s)
     role = "alert" if kind == "error" else "status"
     return f'<div class="notice {kind} {css}" role="{role}">{icon(kind)}<div>{said}</div></div>'
 
 
 def _with_code(text: str) -> str:
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
+    return _COMMAND.sub(lambda m: f"<code>{m[0].strip('`')}</code>", escape(text))
 
 
 # ---- a recording ----
 
 
-def source(most_bytes: int, most_hours: float) -> str:
+def source(most_mb: int, most_hours: float) -> str:
     """Where a recording comes in: drop zone, microphone, progress. `assets/source.js` gives it life."""
-    most = size(most_bytes)
+    most = f"{most_mb} MB" if most_mb < 1024 else f"{most_mb / 1024:.3g} GB"
     return (
         '<section class="source" aria-label="Recording"><h2>Recording</h2>'
-        f'<p class="hint" data-max-bytes="{most_bytes}" data-most="{most}">'
+        f'<p class="hint" data-max-bytes="{most_mb * 2**20}" data-most="{most}">'
         f"Audio or video, up to {most_hours:g} hours and {most}.</p>"
         '<div class="offer"><label class="drop">'
         f'<input type="file" class="visually-hidden" accept="{ACCEPT}">{icon("upload")}'
         "<b>Drop a recording here</b><span>or choose a file</span></label>"
         '<button type="button" class="record"><i></i>Record with the microphone</button></div>'
-        '<div class="hearing" hidden><i></i><output>0:00</output><div class="level"><i></i></div>'
+        '<div class="hearing" hidden><output>0:00</output><div class="level"><i></i></div>'
         '<button type="button">Stop</button></div>'
         '<div class="sending" hidden><p><b></b><output></output></p><div class="track"><i></i></div>'
         '<button type="button">Cancel</button></div>'
@@ -143,26 +148,32 @@ def player(file: Path) -> str:
         '</button><input type="range" min="0" max="1" step="0.01" value="0" aria-label="Position">'
         "<output>0:00 / 0:00</output>"
         '<button type="button" class="speed" aria-label="Speed 1 times">1×</button></div>'
-        '<p class="hint no-player" hidden>Your browser cannot play this kind of file. '
-        "Its transcript is not affected.</p>"
+        '<p class="hint no-player" hidden>Your browser cannot play this file.</p>'
     )
 
 
 def empty() -> str:
     """What a newcomer sees in the transcript's place."""
+    how = f"Drop a recording or make one with the microphone, then press Transcribe. {_HOW}"
+    return _picture("Your transcript appears here", how)
+
+
+def ready() -> str:
+    """What stands there once a recording is chosen."""
+    return _picture("Ready when you are", f"Press Transcribe. {_HOW}")
+
+
+_HOW = "Lines arrive as they are recognised; click one to hear it."
+
+
+def _picture(title: str, text: str) -> str:
     return (
         '<div class="empty"><svg viewBox="0 0 148 72" fill="none" stroke-width="5" stroke-linecap="round" '
         'aria-hidden="true">'
         '<path stroke="var(--accent)" d="M6 32v8M18 22v28M30 10v52M42 24v24M54 16v40M66 30v12"/>'
-        '<path stroke="var(--line)" d="M84 18h56M84 36h44M84 54h52"/></svg>'
-        "<h2>Your transcript appears here</h2>"
-        "<p>Drop a recording or speak into the microphone, then press Transcribe. "
-        "Lines arrive as they are recognised; click one to hear it.</p></div>"
+        '<path class="text" d="M84 18h56M84 36h44M84 54h52"/></svg>'
+        f"<h2>{escape(title)}</h2><p>{escape(text)}</p></div>"
     )
-
-
-def ready() -> str:
-    return summary(["Ready. Press Transcribe."])
 
 
 def progress(stage: str, detail: str = "", done: float | None = None) -> str:

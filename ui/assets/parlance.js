@@ -127,6 +127,12 @@
     }
   });
 
+  // ---- a list that can be searched: what is typed replaces what stands there ----
+
+  document.addEventListener("focusin", (e) => {
+    if (e.target.matches(".wrap-inner input:not([readonly])")) e.target.select();
+  });
+
   // ---- while a recording is worked on ----
 
   addEventListener("beforeunload", (e) => { if ($(".progress[data-busy]")) e.preventDefault(); });

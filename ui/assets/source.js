@@ -101,7 +101,7 @@
 
   // ---- listening ----
 
-  const dropZone = (e) => $(".offer") && !$(".offer").hidden && e.dataTransfer?.types.includes("Files");
+  const dropZone = (e) => $(".offer")?.checkVisibility() && e.dataTransfer?.types.includes("Files");
   document.addEventListener("dragover", (e) => { if (dropZone(e)) { e.preventDefault(); $(".drop").classList.add("over"); } });
   document.addEventListener("dragleave", (e) => { if (!e.relatedTarget) $(".drop")?.classList.remove("over"); });
   document.addEventListener("drop", (e) => {
