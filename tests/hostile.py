@@ -21,7 +21,7 @@ import av
 import numpy as np
 
 RATE = 16_000
-SECRET, SPY = "/etc/hostname", "http://127.0.0.1:9/secret.wav"  # where the playlists lead unless told
+SECRET, SPY = "/tmp/secret.ts", "http://127.0.0.1:9/secret.ts"  # where the playlists lead unless told
 
 
 def write(folder: Path, name: str) -> Path:
@@ -144,6 +144,7 @@ def fuzzed(data: bytes, seed: int) -> bytes:
 
 def playlists(secret: str = SECRET, spy: str = SPY) -> dict[str, bytes]:
     """Files that ask their reader to open other files and addresses."""
+    end = "#EXT-X-ENDLIST\n"
     m3u8 = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n#EXT-X-MEDIA-SEQUENCE:0\n"
     mpd = (
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
@@ -153,11 +154,11 @@ def playlists(secret: str = SECRET, spy: str = SPY) -> dict[str, bytes]:
     )
     sdp = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
     return {
-        "local.m3u8": f"{m3u8}#EXTINF:9,\n{secret}\n#EXT-X-ENDLIST\n".encode(),
-        "spy.m3u8": f"{m3u8}#EXTINF:9,\n{spy}\n#EXT-X-ENDLIST\n".encode(),
-        "key.m3u8": f'{m3u8}#EXT-X-KEY:METHOD=AES-128,URI="{spy}"\n#EXTINF:9,\n{secret}\n'.encode(),
-        "recording.mp3": f"{m3u8}#EXTINF:9,\nconcat:{secret}|{secret}\n#EXT-X-ENDLIST\n".encode(),
-        "list.ffconcat": f"ffconcat version 1.0\nfile '{secret}'\nfile '{spy}'\n".encode(),
+        "local.m3u8": f"{m3u8}#EXTINF:9,\n{secret}\n{end}".encode(),
+        "spy.m3u8": f"{m3u8}#EXTINF:9,\n{spy}\n{end}".encode(),
+        "key.m3u8": f'{m3u8}#EXT-X-KEY:METHOD=AES-128,URI="{spy}"\n#EXTINF:9,\n{secret}\n{end}'.encode(),
+        "recording.mp3": f"{m3u8}#EXTINF:9,\nconcat:{secret}|{secret}\n{end}".encode(),
+        "list.ffconcat": f"ffconcat version 1.0\nfile {Path(secret).name}\n".encode(),
         "local.mpd": mpd.format(f"file://{secret}").encode(),
         "spy.mpd": mpd.format(spy).encode(),
         "session.sdp": sdp.encode(),

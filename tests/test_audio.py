@@ -10,6 +10,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -240,18 +241,34 @@ def spy():
     server.server_close()
 
 
+@pytest.fixture
+def attack(tmp_path, spy, monkeypatch):
+    """Writes a file that leads to a recording beside it and to the spy."""
+    monkeypatch.chdir(tmp_path)
+    (secret := tmp_path / "secret.ts").write_bytes(hostile.ts(5))
+
+    def write(name) -> Path:
+        (path := tmp_path / name).write_bytes(hostile.playlists(str(secret), spy[0])[name])
+        return path
+
+    return write
+
+
 @pytest.mark.parametrize("everything_allowed", [False, True], ids=["as it is", "with every demuxer"])
 @pytest.mark.parametrize("name", hostile.playlists())
-def test_a_file_opens_no_other_file_and_no_address(name, everything_allowed, tmp_path, spy, monkeypatch):
+def test_a_file_opens_no_other_file_and_no_address(name, everything_allowed, attack, spy, monkeypatch):
     """Twice: with our list of demuxers, and without it, where only the second wall is left."""
     if everything_allowed:
-        monkeypatch.setattr(demuxing, "CONTAINERS", "hls,concat,dash,sdp,asx,mov,mp4,wav,mp3")
-    url, asked = spy
-    (secret := tmp_path / "secret.wav").write_bytes(wav(tone(5).tobytes()))
-    (path := tmp_path / name).write_bytes(hostile.playlists(str(secret), url)[name])
+        monkeypatch.setattr(demuxing, "CONTAINERS", "hls,concat,dash,sdp,asx,mov,mp4,mpegts,wav,mp3")
     with suppress(AudioError):
-        assert not decode(path).samples.any()  # the film that points elsewhere is silent itself
-    assert asked == []
+        assert not decode(attack(name)).samples.any()  # the film that points elsewhere is silent itself
+    assert spy[1] == []
+
+
+@pytest.mark.parametrize("name", ["local.m3u8", "list.ffconcat"])
+def test_those_attacks_are_real(name, attack):
+    with av.open(str(attack(name))) as unguarded:
+        assert sum(frame.samples for frame in unguarded.decode(audio=0)) > 4 * 48_000
 
 
 def test_a_name_is_a_name_and_no_protocol(tmp_path, spy, monkeypatch):
@@ -310,7 +327,8 @@ def test_a_small_file_of_many_hours_is_refused_while_it_is_decoded():
 def test_a_file_that_admits_to_be_too_long_is_refused_at_once():
     told = []
     with pytest.raises(TooLarge):
-        decode(io.BytesIO(encode("mov", ("pcm_s16le", tone(90), RATE))), Limits(seconds=60), progress=told.append)
+        long = encode("mov", ("pcm_s16le", tone(90), RATE))
+        decode(io.BytesIO(long), Limits(seconds=60), progress=told.append)
     assert told == []
 
 
