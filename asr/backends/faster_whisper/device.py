@@ -30,9 +30,9 @@ def open_model(folder: Path, device: str) -> WhisperModel:
 
     Raises BackendUnavailable when the files are damaged or the device cannot be used.
     """
-    place, compute = _place(device, (folder / "model.bin").stat().st_size)
+    place, compute = place_of(device, (folder / "model.bin").stat().st_size)
     try:
-        model = WhisperModel(str(folder), place, compute_type=compute, cpu_threads=_cores())
+        model = WhisperModel(str(folder), place, compute_type=compute, cpu_threads=cores())
         if place == "cuda":  # CTranslate2 looks for its libraries at the first computation: better now
             model.encode(_silence(model))
     except (RuntimeError, ValueError) as e:
@@ -40,7 +40,7 @@ def open_model(folder: Path, device: str) -> WhisperModel:
     return model
 
 
-def _place(device: str, weights: int) -> tuple[str, str]:
+def place_of(device: str, weights: int) -> tuple[str, str]:
     """The device and compute type to use for a model file of `weights` bytes."""
     place, _, compute = device.partition("/")
     if place not in ("auto", "cpu", "cuda"):
@@ -104,7 +104,7 @@ def _load_cublas() -> None:
         raise BackendUnavailable(f"There is a GPU, but its library {CUBLAS} is missing.", CUDA_FIX) from e
 
 
-def _cores() -> int:
+def cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, THREADS)
 

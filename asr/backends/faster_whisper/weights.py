@@ -67,7 +67,7 @@ def _whole(folder: Path) -> Path:
             "--copy_files tokenizer.json preprocessor_config.json",
         )
     raise BackendUnavailable(
-        f"The model in {folder} is not whole: {' and '.join(lacks)} missing.", "Copy or download it again."
+        f"The model in {folder} is not whole, it lacks {' and '.join(lacks)}.", "Copy or download it again."
     )
 
 
