@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from asr import doctor
 from asr.config import Config
 from asr.doctor import examine
 from asr.machine import GPU, Hub, Machine
@@ -13,7 +14,8 @@ ONLINE, OFFLINE = Hub(True, "The hub answers."), Hub(False, "The hub cannot be r
 
 
 @pytest.fixture
-def machine(tmp_path) -> Machine:
+def machine(tmp_path, monkeypatch) -> Machine:
+    monkeypatch.setattr(doctor, "LIBRARIES", ("numpy",))  # what these tests run with is not their subject
     return Machine("A CPU", 8, 16 << 30, (), (), (), False, tmp_path, 10**12, lambda: ONLINE)
 
 
@@ -66,6 +68,13 @@ def test_a_gpu_that_cannot_be_used_is_a_problem(machine):
     assert problems(without) == {"CUDA"}
     assert found(without, "CUDA")[0].fix == "pip install nvidia-cublas-cu12"
     assert problems(replace(machine, gpus=(gpu,))) == set()
+
+
+def test_a_missing_library_is_a_problem(machine, monkeypatch):
+    monkeypatch.setattr(doctor, "LIBRARIES", ("numpy", "no-such-library"))
+    assert problems(machine) == {"software"}
+    (absent,) = found(machine, "software", state="problem")
+    assert "no-such-library is not installed" in absent.says
 
 
 def test_half_a_download_is_noticed(machine):
