@@ -27,6 +27,9 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code. What people can mend is one sentence on stderr, never a traceback."""
     argv = sys.argv[1:] if argv is None else argv
+    if not argv:
+        _parser().print_help(sys.stderr)
+        return USAGE
     name = _parser().parse_args(argv[:1]).command
     try:
         return import_module(COMMANDS[name][0]).main(argv[1:])

@@ -128,6 +128,7 @@ def test_no_model_is_loaded_for_files_that_are_not_there(capsys):
         (["-f", "doc"], "there is no format 'doc'"),
         (["-f", "txt,srt"], "add -o DIR"),
         (["-o", __file__], "a directory is needed"),
+        (["-o", f"{__file__}/below"], "-o"),
         (["-l", "klingon"], "no language 'klingon'"),
     ],
 )
@@ -230,6 +231,22 @@ def test_a_bug_in_an_engine_costs_one_recording_and_keeps_its_text(talk, tmp_pat
     assert (tmp_path / "talk.partial.txt").read_text() == "seven\n"
     err = capsys.readouterr().err
     assert "RuntimeError: cublas went away" in err and "Please report it" in err
+
+
+def test_text_that_cannot_be_written_is_printed(talk, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert main(["transcribe", str(talk), *WHISPER, "-o", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert out.split() == ["seven", "three", "one", "four", "nine"]
+    assert "No space left on device" in err and "printed instead" in err and not list(tmp_path.iterdir())
+
+
+def test_nothing_asked_for_gets_the_help(capsys):
+    assert main([]) == 2
+    assert "transcribe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [[], ["transcribe"], ["models"], ["doctor"]])

@@ -105,7 +105,8 @@ def _keep(file: str, heard: _Heard, job: Job, progress: Progress) -> None:
         written = _put(heard, job, f"{job.names[file]}.partial")
         progress.say(f"recognised up to {upto}{_listed(written)}.")
     except ASRError as e:
-        progress.say(f"what was recognised, up to {upto}, is lost. {e}")
+        progress.say(f"recognised up to {upto}, and printed instead. {e}")
+        print(to_txt(heard.transcript(job.options.task)), end="", flush=True)
 
 
 def _summary(heard: _Heard, job: Job, written: list[Path]) -> str:

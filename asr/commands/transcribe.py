@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from asr import languages
 from asr.commands.progress import Progress
-from asr.commands.writing import names
+from asr.commands.writing import names, unwritable
 from asr.config import Config
 from asr.formats import FORMATS
 from asr.types import Options
@@ -69,8 +69,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     args = p.parse_args(argv)
     if len(args.format) > 1 and not args.output:
         p.error("several formats need a directory: add -o DIR")
-    if args.output and args.output.exists() and not args.output.is_dir():
-        p.error(f"-o {args.output}: this is a file, and a directory is needed")
+    if args.output and (why := unwritable(args.output)):
+        p.error(f"-o {args.output}: {why}")
     return args
 
 

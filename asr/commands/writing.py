@@ -34,6 +34,16 @@ def names(files: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
+def unwritable(folder: Path) -> str:
+    """Why nothing can be written into `folder`, which is made if it is not there; "" where all is well."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as e:
+        return "this is a file, and a directory is needed" if folder.is_file() else f"{e.strerror}"
+
+
 def write(transcript: Transcript, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
     """Write every format as `folder/name.suffix`; the paths. Raises ASRError where the disk refuses."""
     return [_write_whole(folder / f"{name}{SUFFIX[f]}", FORMATS[f](transcript)) for f in formats]
