@@ -1,0 +1,41 @@
+"""The documentation says what is: every setting is told, every file it names exists, CI runs what it promises."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from asr.config import Config
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def row(field) -> str:
+    default = "" if field.default in ("", None) else f"`{field.default}`"
+    return f"| `ASR_{field.name.upper()}` | {default} | {field.metadata['says']} |"
+
+
+def test_every_setting_is_documented_as_it_is():
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8").splitlines()
+    told = [line for line in page if line.startswith("| `ASR_")]
+    assert told == [row(f) for f in fields(Config)], "write the rows that `python -m tests.test_docs` prints"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    missing = [to for to in links if "://" not in to and not (page.parent / to).exists()]
+    assert not missing
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    commands = re.findall(r"```bash\n(python3 -m venv .*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
+    run, test = commands
+    assert run.endswith("app.py")
+    assert test.replace("pip install -r", "pip install -q -r") in (ROOT / ".ci/run").read_text()
+
+
+if __name__ == "__main__":
+    print("\n".join(map(row, fields(Config))))
