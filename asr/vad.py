@@ -27,6 +27,7 @@ from asr.errors import BackendUnavailable
 FRAME = 512  # samples that Silero judges at a time
 HOP = FRAME / SAMPLE_RATE  # seconds: 32 ms
 THRESHOLD, RELEASE = 0.5, 0.35  # speech begins at the one and lasts above the other (silero-vad's own)
+SHORTEST = 3  # frames: a shorter burst is no word
 BLOCK = 1000  # frames heard in one go: 32 s of a recording
 
 VoiceDetector = Callable[[np.ndarray], np.ndarray]
@@ -121,10 +122,10 @@ class Silero:
 def speech_spans(probabilities: np.ndarray, *, silence: float = 0.5, pad: float = 0.4) -> list[Span]:
     """Spans of speech in time order. They may touch; they never overlap.
 
-    Speech begins at THRESHOLD and lasts until it has stayed below RELEASE for `silence` seconds. Bursts
-    under 0.1 s are no word. Each span is widened by `pad` seconds at both ends, or to the middle where
-    two would meet: on spoken digits Silero is up to 0.33 s late for a soft onset (faster-whisper, too,
-    pads by 0.4 s), and a window loses nothing by a little silence.
+    Speech begins at THRESHOLD and lasts until it has stayed below RELEASE for `silence` seconds. Each
+    span is widened by `pad` seconds at both ends, or to the middle where two would meet: on spoken
+    digits Silero is up to 0.33 s late for a soft onset (faster-whisper, too, pads by 0.4 s), and a
+    window loses nothing by a little silence.
     """
     found = _spans(probabilities.tolist(), len(probabilities) * FRAME, silence, pad)
     return [Span(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in found]
@@ -176,7 +177,7 @@ def _lifted(block: np.ndarray) -> np.ndarray:
 
 def _runs(probabilities: Iterable[float], silence: float) -> Iterator[tuple[int, int]]:
     """Runs of speech as (first, last) frames, `last` not included."""
-    least, patience = 0.1 * SAMPLE_RATE / FRAME, silence * SAMPLE_RATE / FRAME
+    patience = silence / HOP
     begin = quiet = None  # where speech began, and where it seems to have ended
     i = -1
     for i, p in enumerate(probabilities):
@@ -188,11 +189,11 @@ def _runs(probabilities: Iterable[float], silence: float) -> Iterator[tuple[int,
         elif quiet is None:
             quiet = i
         if begin is not None and quiet is not None and i + 1 - quiet >= patience:
-            if quiet - begin >= least:
+            if quiet - begin >= SHORTEST:
                 yield begin, quiet
             begin = None
     end = quiet if quiet is not None else i + 1
-    if begin is not None and end - begin >= least:
+    if begin is not None and end - begin >= SHORTEST:
         yield begin, end
 
 
