@@ -33,6 +33,12 @@ def digits() -> backends.Batching:
 
 
 @pytest.fixture(scope="session")
+def sphinx() -> backends.Streaming:
+    """The real PocketSphinx with the model in its wheel."""
+    return backends.load("pocketsphinx:en-us")
+
+
+@pytest.fixture(scope="session")
 def recordings() -> Path:
     """Recordings of real people, which are not part of the project."""
     if not RECORDINGS.is_dir():

@@ -131,7 +131,9 @@ def check(backend: Backend, options: Options) -> None:
     }
     for ability, wanted in asked.items():
         if wanted and ability not in backend.can:
-            raise Unsupported(f"{backend.spec} cannot do {ability!r}.", "Choose another model, or leave that option out.")
+            raise Unsupported(
+                f"{backend.spec} cannot do {ability!r}.", "Choose another model, or leave that option out."
+            )
     if options.language and options.language not in backend.languages:
         known = ", ".join(sorted(backend.languages)[:8])
         raise Unsupported(

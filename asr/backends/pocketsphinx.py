@@ -52,8 +52,7 @@ class PocketSphinx:
         with self._lock:
             decoder = self._idle.pop() if self._idle else None
         decoder = decoder or Decoder(loglevel="FATAL")
-        decoder.set_cmn(cmn)
-        decoder.start_stream()
+        _forget(decoder, cmn)
         return decoder
 
     def take_back(self, decoder: Decoder) -> None:
@@ -78,6 +77,7 @@ class PocketSphinx:
         decoder.start_utt()
         decoder.process_raw(sound.tobytes(), no_search=True, full_utt=True)
         decoder.end_utt()
+        _forget(decoder, decoder.get_cmn())
         decoder.start_utt()
         _feed(decoder, sound)
         decoder.end_utt()
@@ -112,6 +112,12 @@ class Stream:
         self._cmn = decoder.get_cmn(True)  # the next utterance likely has this voice and microphone
         self._engine.take_back(decoder)
         return words
+
+
+def _forget(decoder: Decoder, cmn: str) -> None:
+    """All it learned of the noise it heard; utterances would depend on what was heard before them."""
+    decoder.reinit_feat()
+    decoder.set_cmn(cmn)
 
 
 def _feed(decoder: Decoder, sound: np.ndarray) -> None:
