@@ -15,7 +15,7 @@ from asr.types import Segment
 COMPRESSION_RATIO = 2.4
 AVG_LOGPROB = -1.0
 NO_SPEECH_PROB = 0.6
-SPEECH = 0.3  # seconds of speech that a segment needs for its text to be believed
+SPEECH = 0.1  # seconds of speech that a segment needs for its text to be believed
 SHARE = 0.1  # of its length that must be speech, too
 
 # What Whisper says when it hears nothing: the ends of the videos and subtitles it learned from.

@@ -26,6 +26,7 @@ from asr.windows import LONGEST, Window, clipped, windows
 
 CONTEXT = 0.2  # seconds of the silence around a segment that are heard again with it
 PLACES, EVERY = 4, 120.0  # where else to hear the language: at most, and one per so many seconds
+ENOUGH = 10.0  # seconds of speech in one place that tell its language
 
 Prepared = tuple[Window, np.ndarray]  # with its audio, or what the backend made of it
 
@@ -87,16 +88,16 @@ def _language(recording, backend, first: Window, vad) -> tuple[str, float]:
     """The language most of the recording is in, and its probability.
 
     Heard in the first window and in places spread over the whole recording, each counting by how
-    much speech there is in it.
+    much speech there is in it, up to ENOUGH.
     """
-    audio, speech = [first.audio(recording)], [first.speech]
+    audio, speech = [first.audio(recording)], [min(first.speech, ENOUGH)]
     places = min(PLACES, int(recording.duration / EVERY))
     for i in range(1, places + 1):
         start = recording.duration * i / (places + 1)
         excerpt = Recording(to_pcm16(recording.read(start, start + LONGEST)))
         for window in windows(excerpt, vad(), join=True):
             audio.append(window.audio(excerpt))
-            speech.append(window.speech)
+            speech.append(min(window.speech, ENOUGH))
     votes: Counter[str] = Counter()
     for heard, weight in zip(backend.detect(audio), speech, strict=True):
         votes.update({code: p * weight / sum(speech) for code, p in heard.items()})
@@ -139,10 +140,9 @@ class _Engine:
         if "batch" not in self.backend.can or self.options.temperature is not None:
             return kept  # it has climbed the ladder already, or must not
         start, end = max(run[0].start - CONTEXT, low), min(run[-1].end + CONTEXT, high)
-        again = [
-            clipped(segment.shifted(start), start, end)
-            for segment in self.backend.transcribe(self.recording.read(start, end), self.options)
-        ]
+        options = replace(self.options, language=run[0].language)
+        heard = self.backend.transcribe(self.recording.read(start, end), options)
+        again = [clipped(segment.shifted(start), start, end) for segment in heard]
         if not again:
             return kept
         return [replace(s, unsure=failed(s)) for s in again if not _invented(stretch, s)]

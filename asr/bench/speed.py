@@ -124,11 +124,12 @@ CONTENDERS = {"ours": ours, "engine": engine, "sequential": sequential, "whisper
 def main(argv: list[str]) -> int:
     args = _arguments(argv)
     task = Task(tuple(args.audio), args.model, args.device, args.language)
-    names = ["ours", *(name for name in args.against.split(",") if name)]
-    if unknown := set(names) - set(CONTENDERS):
-        raise ConfigError(f"There is no contender {unknown.pop()!r}.", f"There are: {', '.join(RIVALS)}.")
-    if len(names) > 1 and not args.model.startswith("faster_whisper:"):
+    rivals = [name for name in args.against.split(",") if name]
+    if unknown := set(rivals) - set(RIVALS):
+        raise ConfigError(f"There is no rival {unknown.pop()!r}.", f"There are: {', '.join(RIVALS)}.")
+    if rivals and not args.model.startswith("faster_whisper:"):
         raise ConfigError("Only Whisper models have rivals here.", "Say --against '' to measure ours alone.")
+    names = ["ours", *rivals]
     runs = [{name: measured(name, task) for name in names} for _ in range(args.runs)]
     results = {name: min((run[name] for run in runs), key=lambda r: r.wall) for name in names}
     report = _report(task, results)
