@@ -16,6 +16,7 @@ from itertools import takewhile
 
 from asr.types import Segment, Word
 
+SLACK = 0.1  # seconds: how wrong an engine's word times may be at a cut
 ECHO_WORDS = 5  # longest repetition looked for at a seam, as whisper_streaming does
 # Scripts written without spaces (Thai, Lao, Khmer, kana, Han) count by the character, others by the space.
 _UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
@@ -88,38 +89,64 @@ def written_as(before: Word, now: Word) -> Word:
 
 
 class Agreement:
-    """One utterance's words: `settled` only ever grows, `draft` is the rest of the last hypothesis."""
+    """The current utterance's words: `settled` only ever grows, `draft` is the rest of the last hypothesis.
 
-    def __init__(self):
+    `cuts` says that audio is dropped once its words are settled, so hypotheses begin after them.
+    """
+
+    def __init__(self, cuts: bool):
         self.settled: list[Word] = []
-        self.hush: list[float] = []  # how loud it is after each settled word, where it is quietest
         self.draft: list[Word] = []
+        self._cuts = cuts
+        self._hush: list[float] = []  # how loud it is after each settled word, where it is quietest
         self._agreeable = False  # the draft's scores were good: it may settle words
+        self._recent: list[Word] = []  # the last settled words, also of the utterance before
 
-    def hear(self, words: list[Word], ripe: float, cut: bool) -> list[Word]:
-        """Take the next hypothesis of what is not settled yet; return the words this settles.
+    def fresh(self, words: list[Word], start: float) -> list[Word]:
+        """The words of a hypothesis that are not settled yet; its audio began at `start` seconds."""
+        if self._cuts:
+            return words[echo(self._recent, words, start + SLACK) :]
+        return words[covered(self.settled, words) :]
 
-        A word that ends after `ripe` (seconds) may still be growing and is not settled. With `cut`
-        the hypothesis began in the middle of a sentence, without what came before its first word.
+    def hear(self, words: list[Word], ripe: float, seam: bool) -> list[Word]:
+        """Take a hypothesis of what is not settled; return the words that this settles.
+
+        A word that ends after `ripe` (seconds) may still be growing and is not settled. At a
+        `seam` the model did not hear what came before the first word.
         """
         count = agreed(self.draft, words) if self._agreeable else 0
         while count and words[count - 1].end > ripe:
             count -= 1
-        if cut and count:
+        if seam and count:
             words = [written_as(self.draft[0], words[0]), *words[1:]]
         self.draft, self._agreeable = words[count:], True
-        self.settled += words[:count]
+        self._settle(words[:count])
         return words[:count]
 
     def doubt(self, words: list[Word]) -> None:
         """Show a hypothesis whose scores failed, but let it settle nothing."""
         self.draft, self._agreeable = words, False
 
+    def remark(self, hush: Iterable[float]) -> None:
+        """How loud it is after each of the words that were settled last."""
+        self._hush += hush
+
     def split(self, seconds: float) -> list[Word]:
-        """Take the words before the quietest place away, once what is settled is longer than `seconds`."""
+        """Once more than `seconds` are settled: take the words before the quietest place away."""
         if not self.settled or self.settled[-1].end - self.settled[0].start < seconds:
             return []
         half = len(self.settled) // 2
-        at = min(range(half, len(self.settled)), key=lambda i: self.hush[i]) + 1
-        words, self.settled, self.hush = self.settled[:at], self.settled[at:], self.hush[at:]
+        at = min(range(half, len(self.settled)), key=lambda i: self._hush[i]) + 1
+        words, self.settled, self._hush = self.settled[:at], self.settled[at:], self._hush[at:]
         return words
+
+    def end(self) -> list[Word]:
+        """All words of the utterance, which is over."""
+        self._settle(self.draft)
+        words, self.settled, self.draft, self._hush = self.settled, [], [], []
+        self._agreeable = False
+        return words
+
+    def _settle(self, words: list[Word]) -> None:
+        self.settled = self.settled + words
+        self._recent = [*self._recent, *words][-ECHO_WORDS:]

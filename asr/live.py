@@ -26,43 +26,25 @@ utterance ends (or is `longest` seconds long), and their final segments carry no
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr.agreement import ECHO_WORDS, Agreement, covered, echo, words_of
+from asr.agreement import SLACK, Agreement, words_of
 from asr.audio import SAMPLE_RATE
 from asr.backends import Backend, check
 from asr.endpoint import Ear, Endpoint
 from asr.guards import failed, invented
+from asr.pace import NORMAL, Pace
 from asr.passes import Pass, Rank, hear
 from asr.tape import Tape
+from asr.tongue import Tongue
 from asr.types import Options, Segment, Word
 from asr.vad import FRAME, Silero, VoiceDetector
 
 WORTH_SAYING = 1.0  # seconds by which `behind` changes before that alone is news
 SHORTEST = 0.1  # seconds of voice: less is no word
-ECHO = 0.1  # seconds: how wrong an engine's word times may be at a cut
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """The times of a stream, in seconds."""
-
-    interval: float = 0.5  # between the starts of two drafts, at the least
-    speculate: float = 0.128  # silence after which the utterance may be over: it is heard at once
-    pause: float = 0.6  # silence after which it is over
-    longest: float = 20.0  # who never pauses is cut about here; a model hears 30 s at most
-    margin: float = 0.1  # a word this close to the end of what was heard may still be growing
-    preroll: float = 0.3  # kept from before speech was detected: onsets are soft
-    tail: float = 0.3  # of the silence after an utterance, heard with it
-    lock: float = 3.0  # speech in one language after which that is the stream's language
-    encoder_seconds: float | None = None  # Options.encoder_seconds of every pass
-
-
-NORMAL = Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +76,15 @@ class LiveTranscriber:
     ):
         """Raises Unsupported when `backend` cannot do what `options` ask."""
         check(backend, options)
-        self.pace, self._options = pace, for_live(backend, options, pace)
-        self._timed = "words" in backend.can
+        self.pace, self._options = pace, pace.options(options, backend)
         self._ladder = "temperature" in backend.can and options.temperature is None
         self._engine = backend.stream(self._options) if "stream" in backend.can else None
-        self._ear, self._endpoint, self._tape, self._words = Ear(vad), Endpoint(), Tape(), Agreement()
-        self._start = 0  # samples before this one are settled
+        self._timed = "words" in backend.can
+        self._cuts = self._timed and self._engine is None
+        self._ear, self._endpoint, self._tape = Ear(vad), Endpoint(), Tape()
+        self._words, self._tongue = Agreement(self._cuts), Tongue(options.language, pace.lock)
+        self._opened = 0  # the sample where the utterance began
+        self._start = 0  # the samples before this one are settled
         self._heard = 0  # the model has heard the samples before this one
         self._due = 0  # no draft before this one
         self._over: int | None = None  # the utterance ends here; its final text is due
@@ -108,10 +93,6 @@ class LiveTranscriber:
         self._doubtful = False  # the last hypothesis failed by its scores
         self._origin = 0  # the sample that is time zero for the engine's own stream
         self._streamed = 0  # samples the engine's own stream has taken
-        self._opened = 0  # where the utterance began
-        self._language = options.language
-        self._tongues: Counter[str] = Counter()  # seconds of confident speech by language
-        self._last: tuple[Word, ...] = ()  # the latest settled words, also of the utterance before
         self._done = False  # and said so
         self._said_behind = 0.0
 
@@ -187,7 +168,8 @@ class LiveTranscriber:
         if self._engine:
             start, origin = min(self._heard, until), self._origin
         careful = rank is Rank.FINAL and self._doubtful
-        options = replace(self._options, temperature=None) if careful else self._options
+        options = replace(self._options, language=self._tongue.known)
+        options = replace(options, temperature=None) if careful else options
         audio = self._tape.read(start, until)
         self._pending = Pass(audio, options, start, until, rank, origin, careful, self._engine)
         return self._pending
@@ -199,17 +181,15 @@ class LiveTranscriber:
 
     def given_up(self, error: str) -> Update:
         """End here, with the words there are; what was not heard is lost and `error` has to say so."""
-        words = self._words.settled + self._words.draft
-        self._words = Agreement()
-        return Update(tuple(self._segments(words, unsure=True)), done=True, error=error)
+        return Update(tuple(self._segments(self._words.end(), unsure=True)), done=True, error=error)
 
     def heard(self, job: Pass, segments: Sequence[Segment], took: float = 0.0) -> Update:
         """Take the answer to a pass, and the seconds it took: the next draft waits at least as long."""
         self._pending = None
         segments = [s.shifted(job.origin / SAMPLE_RATE) for s in segments]
         segments = [s for s in segments if not invented(s, self._voiced(s))]
-        self._learn_language(job, segments)
-        words = self._unsettled(words_of(segments))
+        self._tongue.hear(segments, self._tape.voiced(self._heard, job.until))
+        words = self._words.fresh(words_of(segments), self._start / SAMPLE_RATE)
         unsure = any(failed(s) for s in segments)
         self._doubtful = unsure and self._ladder and not job.careful and self._engine is None
         self._heard, self._streamed = job.until, self._streamed + len(job.audio)
@@ -223,24 +203,17 @@ class LiveTranscriber:
         final = self._agree(words, job)
         return self._update(final + self._closed_unheard())
 
-    def _unsettled(self, words: list[Word]) -> list[Word]:
-        """The words of a hypothesis that come after the settled ones."""
-        if self._timed and self._engine is None:
-            return words[echo(self._last, words, self._start / SAMPLE_RATE + ECHO) :]
-        return words[covered(self._words.settled, words) :]
-
     def _agree(self, words: list[Word], job: Pass) -> list[Segment]:
         """Settle what two hypotheses agree on; returns a final segment when enough is settled."""
         silent = job.until - self._endpoint.voiced_until >= _samples(self.pace.speculate)
         ripe = job.until / SAMPLE_RATE - (0.0 if silent else self.pace.margin)
-        fresh = self._words.hear(words, ripe, cut=self._start > self._opened)
+        fresh = self._words.hear(words, ripe, seam=self._start > self._opened)
         if not fresh:
             return []
         following = [*fresh[1:], self._words.draft[0] if self._words.draft else None]
         seams = [self._seam(a, b) for a, b in zip(fresh, following, strict=True)]
-        self._words.hush += [loudness for _, loudness in seams]
-        self._remember(fresh)
-        if self._timed and self._engine is None:
+        self._words.remark(loudness for _, loudness in seams)
+        if self._cuts:
             self._start = max(self._start, seams[-1][0])
             self._tape.forget(self._start)
             if self._forced and self._tape.end - self._start < _samples(self.pace.longest):
@@ -250,8 +223,8 @@ class LiveTranscriber:
     def _seam(self, word: Word, following: Word | None) -> tuple[int, float]:
         """Where to cut after `word`, and how loud it is there: engines are 0.1 s wrong about times."""
         end = min(word.end, following.start) if following else word.end
-        low = max(end - ECHO, (word.start + end) / 2)
-        high = (following.start if following else end) + ECHO / 2
+        low = max(end - SLACK, (word.start + end) / 2)
+        high = (following.start if following else end) + SLACK / 2
         return self._tape.quietest(_samples(low), min(_samples(high), self._heard))
 
     # -- the end of an utterance
@@ -264,24 +237,19 @@ class LiveTranscriber:
         return self._close(unsure=False)
 
     def _close(self, unsure: bool) -> list[Segment]:
-        words, over = self._words.settled + self._words.draft, self._over
-        self._remember(self._words.draft)
-        self._words, self._over, self._doubtful = Agreement(), None, False
+        over, self._over, self._doubtful = self._over, None, False
         self._start = self._heard = max(over, self._heard) if not self._forced else over
         self._due = over + _samples(self.pace.interval)
         if not self._forced:
             self._endpoint.close()
         self._forced = False
-        return self._segments(words, unsure)
+        return self._segments(self._words.end(), unsure)
 
     def _segments(self, words: list[Word], unsure: bool = False) -> list[Segment]:
         if not words:
             return []
-        segment = Segment.of(words, language=self._language, unsure=unsure)
+        segment = Segment.of(words, language=self._tongue.latest, unsure=unsure)
         return [segment if self._timed else replace(segment, words=())]
-
-    def _remember(self, words: Sequence[Word]) -> None:
-        self._last = (*self._last, *words)[-ECHO_WORDS:]
 
     # -- what is known
 
@@ -302,17 +270,6 @@ class LiveTranscriber:
 
     def _voiced(self, segment: Segment) -> float:
         return self._tape.voiced(_samples(segment.start), _samples(segment.end))
-
-    def _learn_language(self, job: Pass, segments: Sequence[Segment]) -> None:
-        """Stay with one language once enough speech was surely in it, unless the user chose one."""
-        if self._options.language or not (named := [s for s in segments if s.language]):
-            return
-        self._language, sure = named[-1].language, named[-1].language_probability or 0.0
-        self._tongues[self._language] += sure * self._tape.voiced(self._heard, job.until)
-        language, seconds = self._tongues.most_common(1)[0]
-        if seconds >= max(self.pace.lock, 0.8 * sum(self._tongues.values())):
-            self._language = language
-            self._options = replace(self._options, language=language)
 
     def _update(self, final: Sequence[Segment]) -> Update:
         self._done, self._said_behind = self._done or self._exhausted, self.behind
@@ -341,20 +298,6 @@ def replay(live: LiveTranscriber, audio: Iterable[np.ndarray], backend: Backend)
             if live.wants is not None:
                 job = live.take()
                 yield live.heard(job, hear(backend, [job])[0])
-
-
-def for_live(backend: Backend, options: Options, pace: Pace) -> Options:
-    """The options of a pass: what takes long or waits for more is off, unless it was asked for."""
-    beam = 1 if options.beam_size is None and "beam" in backend.can else options.beam_size
-    cold = 0.0 if options.temperature is None and "temperature" in backend.can else options.temperature
-    short = pace.encoder_seconds if "short" in backend.can else None
-    return replace(
-        options,
-        word_timestamps="words" in backend.can,
-        beam_size=beam,
-        temperature=cold,
-        encoder_seconds=options.encoder_seconds or short,
-    )
 
 
 def _text(words: Sequence[Word]) -> str:

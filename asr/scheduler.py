@@ -7,8 +7,8 @@ work can queue up. Finals go before everything else, then utterances that have j
 then drafts; among equals the stream that has waited longest.
 
 Overload shows and loses nothing. Each stream's turn comes later, so it hears more at a time;
-every `Update` says how many seconds it is behind. Once passes wait longer than STRAIN seconds only
-finals are heard, each second of speech once, until the waiting is short again.
+every `Update` says how many seconds it is behind. While passes wait longer than STRAIN seconds, drafts
+are heard only when nobody waits for a final text.
 
 A pass that fails reaches its stream as an `Update` whose `error` is a sentence. The audio is kept
 and heard again after a pause that doubles each time; the other streams of the batch are not hurt.
@@ -23,110 +23,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
-
 from asr.backends import Backend
-from asr.errors import ASRError, Busy
-from asr.live import NORMAL, LiveTranscriber, Pace, Update
+from asr.batching import Batching
+from asr.errors import Busy
+from asr.live import LiveTranscriber, Update
+from asr.pace import NORMAL, Pace
 from asr.passes import Pass, Rank, hear
+from asr.stream import LiveStream
 from asr.turns import Shared, Turns
 from asr.types import Options, Segment
 from asr.vad import Silero, VoiceDetector
 
 BEAT = 0.02  # seconds between two rounds of the ears: WebRTC brings a piece every 20 ms
-STRAIN, RELIEF = 4.0, 1.0  # seconds of waiting at which drafts stop, and start again
-MOST_BEHIND = 600.0  # seconds of unheard audio (37 MB) at which a stream is given up, and says so
-RETRY, LONGEST_RETRY = 0.5, 15.0  # seconds before a failed pass is tried again
+STRAIN = 4.0  # seconds of waiting at which drafts stand back
+IDLE = 0.5  # seconds after which the model looks for failed passes to try again
 COUNTED = ("opened", "refused", "passes", "windows", "finals", "drafts", "errors")
 
 log = logging.getLogger(__name__)
-
-
-class LiveStream:
-    """One speaker. `on_update` is called from the scheduler's threads, one call at a time, in order."""
-
-    def __init__(self, live: LiveTranscriber, on_update: Callable[[Update], None], wake, forget):
-        self._live, self._on_update, self._wake, self._forget = live, on_update, wake, forget
-        self._lock = threading.RLock()  # re-entrant: `on_update` may close its own stream
-        self._closed = False
-        self._retry = 0.0  # seconds until a failed pass was or is tried again
-        self.not_before = 0.0
-        self.wanted_since: float | None = None
-        self.served = time.monotonic()
-
-    def feed(self, audio: np.ndarray) -> None:
-        """Queue more audio: float32 mono 16 kHz (n,). Takes microseconds, from any thread."""
-        self._live.feed(audio)
-        self._wake()
-
-    def finish(self) -> None:
-        """No more audio: the rest becomes final, and the last update has `done` set."""
-        self._live.finish()
-        self._wake()
-
-    def close(self) -> None:
-        """Nobody listens any more: drop everything. No update comes after this returns."""
-        with self._lock:
-            self._closed = True
-        self._forget(self)
-
-    @property
-    def behind(self) -> float:
-        return self._live.behind
-
-    # -- for the scheduler
-
-    def listen(self) -> None:
-        """The ears' work: voice detection on what was fed since."""
-        with self._lock:
-            if self._closed:
-                return
-            if self._live.behind > MOST_BEHIND:
-                self._give_up()
-            elif update := self._live.listen(greedy=True):
-                self._tell(update)
-            if self._live.wants is None:
-                self.wanted_since = None
-            elif self.wanted_since is None:
-                self.wanted_since = time.monotonic()
-
-    def wants(self, now: float) -> Rank | None:
-        with self._lock:
-            return None if self._closed or now < self.not_before else self._live.wants
-
-    def take(self) -> Pass | None:
-        with self._lock:
-            if self._closed or self._live.wants is None:
-                return None
-            self.served, self.wanted_since = time.monotonic(), None
-            return self._live.take()
-
-    def answer(self, job: Pass, segments: list[Segment] | Exception, took: float) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            if isinstance(segments, Exception):
-                self._retry = min(max(RETRY, 2 * self._retry), LONGEST_RETRY)
-                self.not_before = time.monotonic() + self._retry
-                self._tell(self._live.missed(job, _sentence(segments)))
-            else:
-                self._retry = self.not_before = 0.0
-                self._tell(self._live.heard(job, segments, took))
-
-    def _give_up(self) -> None:
-        update = self._live.given_up(
-            f"The model is more than {MOST_BEHIND / 60:.0f} minutes behind, so this session ends here. "
-            "Start again with a smaller model, or when fewer people are speaking."
-        )
-        self._tell(update)
-
-    def _tell(self, update: Update) -> None:
-        try:
-            self._on_update(update)
-        except Exception:
-            log.exception("a listener failed on an update; the stream goes on")
-        if update.done:
-            self.close()
 
 
 class Scheduler:
@@ -144,7 +57,7 @@ class Scheduler:
     ):
         self.backend, self.max_streams = backend, max_streams
         self._new = partial(policy, backend, pace=pace, vad=vad)
-        self._size = backend.batch_size if batching and "batch" in backend.can else 1
+        self._batching = Batching(backend.batch_size if batching and "batch" in backend.can else 1)
         self._streams: list[LiveStream] = []
         self._lock = threading.Lock()
         self._turns = Turns()
@@ -216,7 +129,7 @@ class Scheduler:
         while not self._closed:
             self._work.clear()
             if not self._hear_next():
-                self._work.wait(RETRY)
+                self._work.wait(IDLE)
 
     def _hear_next(self) -> bool:
         """One call to the model; False when nobody wants one."""
@@ -241,12 +154,11 @@ class Scheduler:
         """The streams of the next call, most urgent first."""
         now = time.monotonic()
         waiting = [(rank, s.served, s) for s in list(self._streams) if (rank := s.wants(now)) is not None]
-        longest = max((now - s.wanted_since for _, _, s in waiting if s.wanted_since), default=0.0)
-        self._strained = longest > (RELIEF if self._strained else STRAIN)
-        if self._strained:
-            waiting = [w for w in waiting if w[0] is not Rank.DRAFT] or waiting[:1]
+        self._strained = any(s.wanted_since and now - s.wanted_since > STRAIN for _, _, s in waiting)
+        if self._strained:  # drafts, too, where nothing else is left to do
+            waiting = [w for w in waiting if w[0] is not Rank.DRAFT] or waiting
         waiting.sort(key=lambda w: w[:2])
-        return [stream for _, _, stream in waiting[: self._size]]
+        return [stream for _, _, stream in waiting[: self._batching.size]]
 
     def _answers(self, jobs: Sequence[Pass]) -> list[list[Segment] | Exception]:
         try:
@@ -262,6 +174,7 @@ class Scheduler:
             return
         self._recent["batch"].append(len(jobs))
         self._recent["took"].append(took)
+        self._batching.learn(len(jobs), took)
         self._counts["passes"] += 1
         self._counts["windows"] += len(jobs)
         self._counts["finals"] += sum(j.rank is Rank.FINAL for j in jobs)
@@ -290,9 +203,3 @@ class Schedulers:
     def close(self) -> None:
         for scheduler in self.all():
             scheduler.close()
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, ASRError):
-        return str(error)
-    return f"The model failed on the last piece of speech ({type(error).__name__}); it will hear it again."

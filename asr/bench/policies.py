@@ -15,7 +15,8 @@ import numpy as np
 from asr.agreement import agreed, echo, words_of
 from asr.audio import SAMPLE_RATE
 from asr.backends import Backend, check
-from asr.live import NORMAL, LiveTranscriber, Pace, Update, for_live
+from asr.live import LiveTranscriber, Update
+from asr.pace import NORMAL, Pace
 from asr.passes import Pass, Rank
 from asr.types import Options, Segment, Word
 
@@ -27,7 +28,7 @@ class Buffered:
         self, backend: Backend, options: Options, *, pace: Pace = NORMAL, vad: Callable | None = None
     ):
         check(backend, options)
-        self._options = for_live(backend, options, pace)
+        self._options = pace.options(options, backend)
         self._inbox: list[np.ndarray] = []
         self._buffer = np.zeros(0, np.float32)
         self._start = self._heard = 0  # samples; the buffer begins at the first

@@ -24,7 +24,7 @@ from asr.bench.live import loaded, model_arguments
 from asr.bench.measures import Track, confirmed, measure, summary
 from asr.bench.replay import Record, real
 from asr.bench.words import Gold, read_gold
-from asr.live import Pace
+from asr.pace import Pace
 from asr.scheduler import Scheduler
 from asr.types import Options
 

@@ -1,0 +1,39 @@
+"""The times of a live stream, and what every pass over it asks of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from asr.backends import Backend
+from asr.types import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """All in seconds. The figures beside some of them come from `bench live` on spoken digits."""
+
+    interval: float = 0.5  # between the starts of two drafts; at 0.3 half words settle, WER 2 % for 0.3
+    speculate: float = 0.128  # silence after which the utterance may be over: it is heard at once
+    pause: float = 0.6  # silence after which it is over
+    longest: float = 20.0  # who never pauses is cut about here; a model hears 30 s at most
+    margin: float = 0.2  # a word this close to the end of what was heard may still be growing
+    preroll: float = 0.3  # kept from before speech was detected: onsets are soft
+    tail: float = 0.3  # of the silence after an utterance, heard with it
+    lock: float = 3.0  # speech in one language after which that is the stream's language
+    # Options.encoder_seconds of every pass. Much faster on CPUs, and not known to be safe on models
+    # that were trained on 30 s only.
+    encoder_seconds: float | None = None
+
+    def options(self, asked: Options, backend: Backend) -> Options:
+        """The options of a pass: what takes long is off, unless it was asked for."""
+        beam, cold, short = asked.beam_size, asked.temperature, asked.encoder_seconds
+        return replace(
+            asked,
+            word_timestamps="words" in backend.can,
+            beam_size=1 if beam is None and "beam" in backend.can else beam,
+            temperature=0.0 if cold is None and "temperature" in backend.can else cold,
+            encoder_seconds=self.encoder_seconds if short is None and "short" in backend.can else short,
+        )
+
+
+NORMAL = Pace()
