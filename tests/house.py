@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -30,3 +31,16 @@ class House:
     def __exit__(self, *error) -> None:
         self.client.__exit__(*error)
         self.schedulers.close()
+
+
+def serve() -> None:
+    """The API as a process of its own, set up by ASR_* like the app: python -m tests.house"""
+    config = Config.from_env()
+    models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions)
+    models.start()
+    app = FastAPI(routes=routes(Server(config, models, schedulers)))
+    uvicorn.run(app, host=config.host, port=config.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    serve()

@@ -68,25 +68,28 @@ def wants_words(request: Translation) -> bool:
 
 
 def _plain(request: Translation, t: Transcript) -> dict:
+    if not isinstance(request, Transcription):
+        return {"text": t.text}
     found = {"text": t.text, "usage": duration(t.duration)}
-    if t.language and t.task == "transcribe":
+    if t.language:
         found["languages"] = [{"code": t.language}]
-    if isinstance(request, Transcription) and request.include:
+    if request.include:
         found["logprobs"] = _logprobs(t.segments)
     return found
 
 
 def _verbose(request: Translation, t: Transcript) -> dict:
     found = json.loads(FORMATS["verbose_json"](t))
-    wanted = getattr(request, "timestamp_granularities", [])
+    if not isinstance(request, Transcription):
+        found.pop("words", None)
+        return found | {"language": "english"}  # of the text that came out, says OpenAI
+    wanted = request.timestamp_granularities
     if wanted and "segment" not in wanted:
         del found["segments"]
     if "word" in wanted:
         found.setdefault("words", [])
     else:
         found.pop("words", None)
-    if t.task == "translate":
-        found["language"] = "english"  # of the text that came out, says OpenAI
     return found | {"usage": duration(t.duration)}
 
 

@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr.api import errors, hub, keys, realtime, rest, schema, upload
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _BEARER = HTTPBearer(
     auto_error=False, description="A key of ASR_API_KEYS; none from this machine when there are no keys."
 )
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 ABOUT = """Speech to text, called like OpenAI's audio API: any OpenAI client works with
 `base_url` set to this server's `/v1`. Live transcription is a WebSocket at `/v1/realtime`,
 as in OpenAI's Realtime API (transcription sessions)."""
@@ -69,13 +70,18 @@ async def _failed(request: Request, error: Exception) -> Response:
 async def _unheard_of(request: Request, error: HTTPException) -> Response:
     """No such path, or not with this method."""
     await upload.linger(request)
-    wrong = f"{request.method} {request.url.path}"
-    says = f"There is no {wrong}." if error.status_code == 404 else f"{wrong}: {error.detail}."
-    answer = errors.response(
-        Refused(says, f"{request.scope['root_path']}/docs lists what there is.", status=error.status_code)
-    )
-    answer.headers.update(error.headers or {})
+    allowed = [method for method in _METHODS if _served(request, method)]
+    says = f"There is no {request.method} {request.url.path}."
+    fix = f"It takes {' and '.join(allowed)}." if allowed else "GET /v1/docs lists what there is."
+    answer = errors.response(Refused(says, fix, status=error.status_code))
+    if allowed:
+        answer.headers["Allow"] = ", ".join(allowed)
     return answer
+
+
+def _served(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 
 class _Counted:

@@ -31,20 +31,20 @@ LONGEST = 64 * 2**20  # bytes of a JSON body, which has to be read into memory
 
 
 class Generation(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     temperature: float | None = Field(None, ge=0, le=1)
     language: str | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
 
 
 class Parameters(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     return_timestamps: bool | Literal["word"] = False
     generation_parameters: Generation = Generation()
 
 
 class Ask(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     inputs: str = Field(description="The recording in Base64.")
     parameters: Parameters = Parameters()
 

@@ -144,7 +144,7 @@ def options_for(ask: schema.Translation, backend: Backend, task: Task) -> Option
         language=schema.language_of(getattr(ask, "language", None), getattr(ask, "languages", [])),
         task=task,
         prompt=ask.prompt,
-        hotwords=", ".join(getattr(ask, "keywords", [])) or None,
+        hotwords=", ".join(filter(None, getattr(ask, "keywords", []))) or None,
         # Subtitles are cut better by words, where the engine has them; nobody asked for them by name.
         word_timestamps=words or (ask.response_format in ("srt", "vtt") and "words" in backend.can),
         temperature=ask.temperature
@@ -202,22 +202,29 @@ def _model(server: Server, id: str) -> schema.Model:
 
 def _documented(kind: type[schema.Translation]) -> dict:
     """What the OpenAPI page says of an endpoint whose form we read ourselves."""
-    form = {"$ref": f"#/components/schemas/{kind.__name__}"}
     content = {
-        "application/json": {
-            "schema": {"anyOf": [{"$ref": f"#/components/schemas/{m}"} for m in ("Text", "Verbose")]}
-        },
+        "application/json": {"schema": _any_of("Text", "Verbose")},
         "text/plain": {"schema": {"type": "string"}},
     }
     if kind is schema.Transcription:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        data = {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": _any_of("Delta", "Done", "Failure"),
+        }
+        event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
+        content["text/event-stream"] = {"schema": event}
+    form = {"multipart/form-data": {"schema": _any_of(kind.__name__)}}
     return {
-        "openapi_extra": {
-            "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}
-        },
+        "openapi_extra": {"requestBody": {"required": True, "content": form}},
         "responses": {
             200: {"description": "The text, as response_format asks.", "content": content},
             **PROBLEMS,
         },
         "response_class": Response,
     }
+
+
+def _any_of(*names: str) -> dict:
+    found = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return {"anyOf": found} if len(found) > 1 else found[0]

@@ -20,16 +20,31 @@ Format = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 Upload = Annotated[Any, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number")
+    return value
+
+
+def _truth(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value.lower(), "neither") if isinstance(value, str) else value
+
+
+Truth = Annotated[bool, BeforeValidator(_truth)]
+Whole = Annotated[int, BeforeValidator(_no_bool)]
+Number = Annotated[float, BeforeValidator(_no_bool)]
+
+
 class VoiceDetection(BaseModel):
     """`chunking_strategy` as an object."""
 
     model_config = ConfigDict(extra="forbid")
     type: Literal["server_vad"]
-    threshold: float = Field(
+    threshold: Number = Field(
         0.5, ge=0, le=1, description="How sure the detector must be that somebody speaks."
     )
-    prefix_padding_ms: int = Field(300, ge=0, le=5000, description="Audio kept from before the speech.")
-    silence_duration_ms: int = Field(
+    prefix_padding_ms: Whole = Field(300, ge=0, le=5000, description="Audio kept from before the speech.")
+    silence_duration_ms: Whole = Field(
         200, ge=0, le=10000, description="Silence that ends a stretch of speech."
     )
 
@@ -52,7 +67,8 @@ class Translation(BaseModel):
         None, description="The recording: anything FFmpeg reads (WAV, MP3, M4A, OGG, FLAC, WebM, ...)."
     )
     model: str = Field(
-        description="An id from /v1/models, or one of OpenAI's names for this server's own model."
+        min_length=1,
+        description="An id from /v1/models, or one of OpenAI's names for this server's own model.",
     )
     prompt: str | None = Field(None, description="Text the model should believe it has just heard.")
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
@@ -71,14 +87,14 @@ class Transcription(Translation):
     languages: list[str] = Field(
         [], max_length=16, description="Languages that may be spoken. Here: at most one."
     )
-    keywords: list[str] = Field([], max_length=256, description="Names and terms to listen for.")
+    keywords: list[str] = Field([], max_length=100, description="Names and terms to listen for.")
     timestamp_granularities: list[Literal["word", "segment"]] = Field(
         [], max_length=2, description="For verbose_json: segments (the default), words, or both."
     )
     include: list[Literal["logprobs"]] = Field(
         [], max_length=1, description="logprobs: how sure each word is."
     )
-    stream: bool = Field(False, description="Send text as it is recognised, as server-sent events.")
+    stream: Truth = Field(False, description="Send text as it is recognised, as server-sent events.")
     chunking_strategy: Annotated[Literal["auto"] | VoiceDetection | None, BeforeValidator(_strategy)] = Field(
         None, description="How the recording is cut: auto, or the settings of the voice detector."
     )
@@ -95,10 +111,10 @@ def parse(kind: type[Translation], fields: list[tuple[str, str]]) -> Translation
     values: dict[str, Any] = {}
     for wire, text in fields:
         name, _, key = wire.removesuffix("[]").partition("[")
-        if not text:
-            continue
         if name in LISTS:
             values.setdefault(name, []).append(text)
+        elif not text:
+            continue
         elif key:
             part = values.setdefault(name, {})
             if not isinstance(part, dict):
@@ -201,7 +217,7 @@ class Text(BaseModel):
     """response_format json."""
 
     text: str
-    usage: Duration
+    usage: Duration | None = None
     languages: list[Code] | None = None
     logprobs: list[Logprob] | None = None
 
@@ -234,7 +250,33 @@ class Verbose(BaseModel):
     text: str
     segments: list[SegmentOut] | None = None
     words: list[WordOut] | None = None
-    usage: Duration
+    usage: Duration | None = None
+
+
+class Delta(BaseModel):
+    """An event of a stream: more text."""
+
+    type: Literal["transcript.text.delta"]
+    delta: str
+    logprobs: list[Logprob] | None = None
+
+
+class Tokens(BaseModel):
+    type: Literal["tokens"]
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_token_details: dict[str, int]
+
+
+class Done(BaseModel):
+    """The last event of a stream: all of the text."""
+
+    type: Literal["transcript.text.done"]
+    text: str
+    languages: list[Code] | None = None
+    logprobs: list[Logprob] | None = None
+    usage: Tokens | None = None
 
 
 class Model(BaseModel):
@@ -262,11 +304,20 @@ class Failure(BaseModel):
 
 def components() -> dict[str, dict]:
     """JSON schemas for the OpenAPI page: forms under the names their fields have on the wire."""
-    found = definitions(Transcription, Translation, Text, Verbose)
+    found = definitions(Transcription, Translation, Text, Verbose, Delta, Done)
     for name in ("Transcription", "Translation"):
         form = found[name]
         form["properties"] = {WIRE.get(field, field): rest for field, rest in form["properties"].items()}
         form["required"] = ["file", "model"]
+        for field in form["properties"].values():  # a form has no null: what is not wanted is left out
+            kinds = [kind for kind in field.get("anyOf", []) if kind.get("type") != "null"]
+            if len(kinds) == 1:
+                del field["anyOf"]
+                field.update(kinds[0])
+            elif kinds:
+                field["anyOf"] = kinds
+            if field.get("default", "") is None:
+                del field["default"]
     return found
 
 

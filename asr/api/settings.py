@@ -15,7 +15,7 @@ from asr.api.schema import language_of
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Pcm(_Strict):
@@ -32,7 +32,7 @@ class Transcription(_Strict):
     language: str | None = None
     languages: list[str] = Field([], max_length=16)
     prompt: str | None = Field(None, max_length=16_384)
-    keywords: list[str] = Field([], max_length=256)
+    keywords: list[str] = Field([], max_length=100)
     delay: None = None
 
 

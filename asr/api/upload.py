@@ -21,7 +21,7 @@ from starlette.requests import Request
 from asr.api.errors import Refused
 from asr.errors import Cancelled, TooLarge
 
-MANY = 64  # parts in one form
+MANY = 256  # parts in one form
 LONG = 64 * 2**10  # bytes in one field
 BLOCK = 2**20  # bytes gathered before a write to disk
 SLOWEST = 1024  # bytes a second, on average, after the first PATIENCE seconds
@@ -175,7 +175,7 @@ class _Reader:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > MANY:
-            raise Refused(f"The form has more than {MANY} parts.", status=413, code="too_many_fields")
+            raise Refused(f"The form has more than {MANY} parts.", code="too_many_fields")
         self._header, self._value, self._headers = bytearray(), bytearray(), {}
 
     def _header_end(self) -> None:
@@ -210,7 +210,9 @@ class _Reader:
         else:
             self._text += data[start:end]
             if len(self._text) > LONG:
-                raise Refused(f"'{self._name}' is longer than {LONG} bytes.", status=413, param=self._name)
+                raise Refused(
+                    f"'{self._name}' is longer than {LONG} bytes.", param=self._name, code="string_too_long"
+                )
 
     def _end(self) -> None:
         if not self._is_file:
