@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from asr import languages
+from asr.config import Config
 from asr.errors import UnknownModel
 
 MB, GB = 10**6, 10**9
@@ -32,6 +33,7 @@ class Card:
     repo: str = ""  # on the Hugging Face hub
     files: tuple[str, ...] = ()  # that a complete download has, apart from the vocabulary
     library: str = ""  # that must be importable
+    setting: str = ""  # of Config, without which there is no such model
     also: tuple[str, ...] = ()  # other names people type
 
 
@@ -72,6 +74,8 @@ CARDS = (
              repo=f"{_DISTIL}-large-v2"),
     _whisper("distil-medium.en", 794 * MB, "English recordings on a CPU", _EN, repo=f"{_DISTIL}-medium.en"),
     _whisper("distil-small.en", 336 * MB, "English on small CPUs", _EN, repo=f"{_DISTIL}-small.en"),
+    Card("remote:auto", "a server of your own choice: ASR_ENDPOINT_URL says which", _V3, "its own",
+         library="httpx", setting="endpoint_url", also=("remote", "remote:")),
     Card("pocketsphinx:en-us", "offline fallback, English, low accuracy; nothing to download", _EN,
          "BSD-2-Clause", library="pocketsphinx", also=("pocketsphinx", "pocketsphinx:")),
 )  # fmt: skip
@@ -101,6 +105,8 @@ def spec_of(name: str) -> str:
 def cached(card: Card) -> bool:
     """Whether the model can be loaded without a network: every file is there and finished."""
     if card.library and find_spec(card.library) is None:
+        return False
+    if card.setting and not getattr(Config.from_env(), card.setting):
         return False
     if not card.repo:
         return True

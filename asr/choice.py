@@ -1,6 +1,7 @@
 """Which model runs when nobody says, and the sentence that says why.
 
 ASR_MODEL, where it is set
+ASR_ENDPOINT_URL        that server does the work
 a GPU that works        large-v3-turbo
 the CPU                 a Whisper size that keeps up; one downloaded already goes first
 no hub, nothing cached  the engine that needs no download, under its own name: a fallback
@@ -41,6 +42,8 @@ def choose(config: Config, machine: Machine, cached: Cached = catalogue.cached) 
     """The model for this machine; raises UnknownModel where ASR_MODEL names none."""
     if config.model != "auto":
         return Choice(catalogue.spec_of(config.model), config.device, "It was asked for by name.")
+    if config.endpoint_url:
+        return Choice("remote:auto", config.device, "ASR_ENDPOINT_URL names a server that recognises for us.")
     gpu, no_gpu = _gpu(config, machine)
     device = config.device if config.device != "auto" else "cuda" if gpu else "cpu"
     suits = f"it suits {gpu}" if gpu else f"it should keep up on {_cores(machine)} ({no_gpu})"

@@ -106,7 +106,7 @@ class Models:
         spec = catalogue.spec_of(spec)
         slot = self._slots.get(spec, _Slot())
         if slot.backend:
-            return Status("ready", f"{spec} is ready.")
+            return Status("ready", _waking(spec) or f"{spec} is ready.")
         if slot.loading:
             return Status("loading", _loading(spec))
         if slot.error:
@@ -161,7 +161,8 @@ class Models:
             if self._choice is None:
                 self._choice = chosen  # so that the page can say what is being loaded
             error = self._try(chosen.spec, chosen.device)
-            named = self.config.model != "auto" or self.config.device.startswith("cuda")
+            asked = self.config.model != "auto" or bool(self.config.endpoint_url)
+            named = asked or self.config.device.startswith("cuda")
             if error and not named and not chosen.fallback:  # what was asked for is never replaced
                 chosen = instead_of(chosen, error)
                 self._try(chosen.spec, chosen.device)
@@ -171,7 +172,14 @@ class Models:
             future.set_exception(e)
 
 
+def _waking(spec: str) -> str:
+    since = backends.waking.get(spec)
+    return f"The endpoint is waking up ({time.monotonic() - since:.0f} s)." if since else ""
+
+
 def _loading(spec: str) -> str:
+    if says := _waking(spec):
+        return says
     card = catalogue.card(spec)
     if card and card.repo and not catalogue.cached(card):
         return f"Downloading {spec} ({card.download / 1e6:.0f} MB)."

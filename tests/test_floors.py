@@ -20,7 +20,7 @@ FLOORS = [
     {"asr.choice", "asr.pipeline", "asr.live"},
     {"asr.session", "asr.stream"},
     {"asr.scheduler", "asr.models", "asr.jobs", "asr.sessions", "asr.doctor"},
-    {"asr.api.errors", "asr.api.limits", "asr.api.metrics", "asr.api.pcm", "asr.api.hearing", "asr.api.items"},
+    {"asr.api.errors", "asr.api.limits", "asr.api.metrics", "asr.api.pcm", "asr.api.hearing", "asr.api.items", "asr.api.page"},
     {"asr.api.schema", "asr.api.keys", "asr.api.upload", "asr.api.names"},
     {"asr.api.answers", "asr.api.settings", "asr.api.chunking", "asr.api.server"},
     {"asr.api.call", "asr.api.rest", "asr.api.stream"},

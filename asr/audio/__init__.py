@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from asr.audio.decoding import decode
+from asr.audio.encoding import flac, wav
 from asr.audio.pcm import SAMPLE_RATE, Resampler, from_pcm16, to_pcm16
 from asr.audio.recording import Recording
 from asr.audio.source import Limits
@@ -24,9 +25,11 @@ __all__ = [
     "Recording",
     "Resampler",
     "decode",
+    "flac",
     "from_pcm16",
     "load_audio",
     "to_pcm16",
+    "wav",
 ]
 
 

@@ -93,6 +93,10 @@ class Streaming(Backend, Protocol):
     def stream(self, options: Options) -> Stream: ...
 
 
+# spec -> since when (time.monotonic) its backend has been waiting for a server that is waking up
+waking: dict[str, float] = {}
+
+
 def available() -> list[str]:
     """The names of the backends there are."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__))

@@ -1,0 +1,201 @@
+"""HTTP to one server: bounded in time and size, patient with a server that sleeps, silent about the token."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import cache
+from threading import Thread
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from asr.backends import waking
+from asr.backends.remote.answers import Garbled
+from asr.backends.remote.refusals import Answer, refusal, retry_after
+from asr.config import Config
+from asr.errors import ASRError, BackendUnavailable, ConfigError
+
+AGAIN = (429, 502, 503, 504)
+LARGEST = 4 << 20  # bytes of an answer; half a minute of speech in JSON takes a few thousand
+TRY = 120.0  # seconds for one attempt: Hugging Face's image gives up then, too
+LOST = 10.0  # seconds for which a server that does not answer at all is tried; a sleeping one answers 503
+ODD = 3  # attempts at an answer that nobody can read, or that is an error of the server's own
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+AWAKE = 60.0  # seconds after an answer for which a server that answers 503 is busy, not asleep
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Trouble(Exception):
+    """An attempt failed in a way that may pass."""
+
+    error: ASRError
+    patience: float  # seconds since the first attempt, after which it is told
+    attempts: float = float("inf")
+    pause: float = 0.0  # seconds the server asks for
+    asleep: bool = False
+
+
+class Connection:
+    """Requests to the server that the owner configured. `spec` names the model whose state is told."""
+
+    def __init__(self, config: Config, spec: str):
+        self.url, self._token = _address(config), _token(config)
+        self.host = urlsplit(self.url).netloc
+        self.at_once, self.patience = max(1, config.endpoint_at_once), config.endpoint_patience
+        self.spec = spec
+        self._awake = float("-inf")
+        # A compressed answer could be a thousand times as large as what we count while it comes in.
+        headers = {"Accept-Encoding": "identity", "User-Agent": "parlance"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        self._client = httpx.AsyncClient(headers=headers, follow_redirects=False)
+        self._places = asyncio.Semaphore(self.at_once)
+
+    def run(self, work: Coroutine[None, None, Result]) -> Result:
+        """Do `work` in the connections' thread; what interrupts the waiting stops the requests."""
+        future = asyncio.run_coroutine_threadsafe(work, _loop())
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+    def refused(self, answer: Answer, model: str = "") -> ASRError:
+        return refusal(answer, self.host, self._token, model)
+
+    async def ask(
+        self, method: str, path: str, read: Callable[[Answer], Result], **request
+    ) -> tuple[Answer, Result | None]:
+        """The answer, and what `read` makes of it where the status is 200; any other status is the caller's.
+
+        Tries again with growing pauses where that may help, `endpoint_patience` seconds in all.
+        Raises BackendUnavailable. `read` raises Garbled for what it cannot read.
+        """
+        began, attempt = time.monotonic(), 0
+        while True:
+            left = self.patience - (time.monotonic() - began)
+            try:
+                answer, found = await self._attempt(method, path, read, min(left, TRY), request)
+                waking.pop(self.spec, None)
+                return answer, found
+            except Trouble as e:
+                trouble = e
+            attempt, elapsed = attempt + 1, time.monotonic() - began
+            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+            pause = max(pause, trouble.pause)
+            if attempt >= trouble.attempts or elapsed + pause > min(trouble.patience, self.patience):
+                waking.pop(self.spec, None)
+                raise trouble.error
+            if trouble.asleep:
+                waking.setdefault(self.spec, began)
+                log.warning("The endpoint %s is waking up (%.0f s).", self.host, elapsed)
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, method, path, read, seconds: float, request: dict):
+        try:
+            async with self._places:
+                with anyio.fail_after(seconds):
+                    answer = await self._send(method, path, request)
+        except TimeoutError:
+            what = f"{self.host} did not answer within {seconds:.0f} s."
+            error = BackendUnavailable(what, "Is it overloaded? Try again in a minute.")
+            raise Trouble(error, self.patience) from None
+        except httpx.TransportError as e:
+            raise Trouble(self._lost(e), LOST) from None
+        if answer.status in AGAIN:
+            raise self._not_now(answer)
+        if answer.status >= 500:
+            raise Trouble(self.refused(answer), self.patience, ODD)
+        self._awake = time.monotonic()
+        if answer.status != 200:
+            return answer, None
+        try:
+            return answer, read(answer)
+        except Garbled as e:
+            what = f"{self.host} answered with something that is no transcript ({e})."
+            fix = "Is ASR_ENDPOINT_URL the address of a transcription API? Its log may say more."
+            raise Trouble(BackendUnavailable(what, fix), self.patience, ODD) from None
+
+    async def _send(self, method: str, path: str, request: dict) -> Answer:
+        body = bytearray()
+        async with self._client.stream(method, path, timeout=None, **request) as response:
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > LARGEST:
+                    break
+        headers = response.headers
+        media = headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Answer(response.status_code, media, bytes(body[:LARGEST]), headers.get("retry-after", ""))
+
+    def _not_now(self, answer: Answer) -> Trouble:
+        pause = retry_after(answer)
+        if answer.status == 429:
+            later = f" It asks us to wait {pause:.0f} s." if pause else ""
+            error = BackendUnavailable(
+                f"{self.host} takes no more requests now (429).{later}",
+                "Wait, raise the limit of your account, or lower ASR_ENDPOINT_AT_ONCE.",
+            )
+            return Trouble(error, self.patience, pause=pause)
+        if time.monotonic() - self._awake < AWAKE:
+            error = BackendUnavailable(f"{self.host} is busy ({answer.status}).", "Try again in a minute.")
+            return Trouble(error, self.patience, pause=pause)
+        error = BackendUnavailable(
+            f"The endpoint {self.host} is still waking up after {self.patience:.0f} s ({answer.status}).",
+            "Try again in a few minutes; if it never wakes up, its own log says why.",
+        )
+        return Trouble(error, self.patience, pause=pause, asleep=True)
+
+    def _lost(self, error: httpx.TransportError) -> BackendUnavailable:
+        if isinstance(error, httpx.ConnectError):
+            return BackendUnavailable(
+                f"{self.host} cannot be reached: {str(error)[:200]}.",
+                "Is ASR_ENDPOINT_URL right, and is that server running?",
+            )
+        return BackendUnavailable(
+            f"{self.host} broke off its answer ({type(error).__name__}).", "Try again; its log says why."
+        )
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The loop in which all requests run, in a thread of its own that ends with the process."""
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="endpoint", daemon=True).start()
+    return loop
+
+
+def _address(config: Config) -> str:
+    """The URL of the configuration, checked; without a slash at its end."""
+    url = config.endpoint_url.strip().rstrip("/").removesuffix("/audio/transcriptions")
+    if not url:
+        raise BackendUnavailable("No endpoint is configured.", "Set ASR_ENDPOINT_URL to its address.")
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or bool(parts.port == 0)
+    except ValueError:
+        wrong = True
+    if wrong:
+        raise ConfigError("ASR_ENDPOINT_URL is no web address.", "Write it like https://host/v1.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(
+            "ASR_ENDPOINT_URL holds more than an address.",
+            "Put the token into ASR_ENDPOINT_TOKEN, and end at the path.",
+        )
+    return url
+
+
+def _token(config: Config) -> str:
+    """The token; what cannot stand in a header must not come near an error message of the HTTP library."""
+    token = config.endpoint_token.strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError("ASR_ENDPOINT_TOKEN has characters that no token has.", "Copy it again.")
+    return token
