@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +31,35 @@ from asr.pace import Pace
 from asr.pipeline import transcribe
 from asr.scheduler import Scheduler
 from asr.types import Options
+from asr.vad import Silero, VoiceDetector
 
 
-def main(argv: list[str]) -> int:
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What all runs of a benchmark have in common."""
+
+    backend: Backend
+    audio: np.ndarray
+    gold: Sequence[Gold]
+    options: Options
+    pace: Pace
+    vad: Callable[[], VoiceDetector]
+
+
+def main(argv: list[str], vad: Callable[[], VoiceDetector] = Silero) -> int:
     args = _arguments(argv)
     audio, gold = load_audio(args.audio), read_gold(args.words) if args.words else []
     backend = loaded(args)
+    options, pace = Options(language=args.language), Pace(encoder_seconds=args.encoder_seconds)
+    trial = Trial(backend, audio, gold, options, pace, vad)
     report = {
         "audio": str(args.audio),
         "seconds": len(audio) / SAMPLE_RATE,
         "model": backend.spec,
         "clock": "simulated" if args.fast else "real",
         "encoder_seconds": args.encoder_seconds,
-        "offline_wer": offline(backend, audio, gold, args.language),
-        "policies": {p: run(p, backend, audio, gold, args) for p in args.policy},
+        "offline_wer": offline(trial),
+        "policies": {name: run(trial, name, args.fast) for name in args.policy},
     }
     print(table(report))
     if args.json:
@@ -96,28 +111,29 @@ def _policies(text: str) -> tuple[str, ...]:
     return asked
 
 
-def offline(backend: Backend, audio: np.ndarray, gold: Sequence[Gold], language: str | None) -> float | None:
+def offline(trial: Trial) -> float | None:
     """The word error rate of the same model on the whole recording."""
-    segments = transcribe(Recording(to_pcm16(audio)), backend, Options(language=language))
-    return word_error_rate(
-        [w for g in gold for w in plain(g.word)], [w for s in segments for w in plain(s.text)]
-    )
+    recording = Recording(to_pcm16(trial.audio))
+    segments = transcribe(recording, trial.backend, trial.options, vad=trial.vad)
+    heard = [w for s in segments for w in plain(s.text)]
+    return word_error_rate([w for g in trial.gold for w in plain(g.word)], heard)
 
 
-def run(policy: str, backend: Backend, audio: np.ndarray, gold: Sequence[Gold], args) -> dict:
-    options, pace = Options(language=args.language), replace(Pace(), encoder_seconds=args.encoder_seconds)
-    if args.fast:
-        record = fast(POLICIES[policy](backend, options, pace=pace), backend, audio)
+def run(trial: Trial, policy: str, simulated: bool) -> dict:
+    """One replay, measured."""
+    if simulated:
+        live = POLICIES[policy](trial.backend, trial.options, pace=trial.pace, vad=trial.vad)
+        record = fast(live, trial.backend, trial.audio)
     else:
-        record = _in_real_time(policy, backend, options, pace, audio)
-    found = measure(record.shown, record.segments, gold, len(audio) / SAMPLE_RATE)
+        record = _in_real_time(trial, policy)
+    found = measure(record.shown, record.segments, trial.gold, len(trial.audio) / SAMPLE_RATE)
     return found | {"errors": record.errors, "text": " ".join(s.text.strip() for s in record.segments)}
 
 
-def _in_real_time(policy: str, backend: Backend, options: Options, pace: Pace, audio: np.ndarray) -> Record:
-    scheduler = Scheduler(backend, pace=pace, policy=POLICIES[policy])
+def _in_real_time(trial: Trial, policy: str) -> Record:
+    scheduler = Scheduler(trial.backend, pace=trial.pace, policy=POLICIES[policy], vad=trial.vad)
     try:
-        return real(scheduler, options, audio)
+        return real(scheduler, trial.options, trial.audio)
     finally:
         scheduler.close()
 

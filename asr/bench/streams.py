@@ -11,47 +11,33 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from asr.audio import SAMPLE_RATE, load_audio
-from asr.backends import Backend
-from asr.bench.live import loaded, model_arguments
+from asr.bench.live import Trial, loaded, model_arguments
 from asr.bench.measures import Track, confirmed, measure, summary
 from asr.bench.replay import Record, real
-from asr.bench.words import Gold, read_gold
+from asr.bench.words import read_gold
 from asr.pace import Pace
 from asr.scheduler import Scheduler
 from asr.types import Options
+from asr.vad import Silero, VoiceDetector
 
 GOAL = 2.5  # seconds
 SPREAD = 3.0  # seconds between the first and the last stream's start
 NAMES = {True: "batching", False: "one call per stream"}
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What every run has in common."""
-
-    backend: Backend
-    audio: np.ndarray
-    gold: Sequence[Gold]
-    options: Options
-    pace: Pace
-
-
-def main(argv: list[str]) -> int:
+def main(argv: list[str], vad: Callable[[], VoiceDetector] = Silero) -> int:
     args = _arguments(argv)
     audio, gold, backend = load_audio(args.audio), read_gold(args.words), loaded(args)
     options, pace = Options(language=args.language), Pace(encoder_seconds=args.encoder_seconds)
     runs = []
     print(HEAD)
     for batching in (True, False):
-        for found in sweep(Trial(backend, audio, gold, options, pace), batching, args.max):
+        for found in sweep(Trial(backend, audio, gold, options, pace, vad), batching, args.max):
             runs.append(found)
             print(row(found), flush=True)
     held = {
@@ -91,7 +77,7 @@ def sweep(trial: Trial, batching: bool, most: int) -> Iterator[dict]:
 
 def together(trial: Trial, batching: bool, count: int) -> dict:
     """`count` streams at once, each starting a little later than the one before."""
-    scheduler = Scheduler(trial.backend, max_streams=count, batching=batching, pace=trial.pace)
+    scheduler = Scheduler(trial.backend, max_streams=count, batching=batching, pace=trial.pace, vad=trial.vad)
     cpu, began = _cpu_seconds(), time.monotonic()
     try:
         with ThreadPoolExecutor(count) as speakers:
