@@ -121,7 +121,7 @@ class Remote:
             simpler = wire.without(answer, options)
             if simpler is None or simpler == wire:
                 raise self._connection.refused(answer, wire.model or "")
-            wire = simpler
+            wire = self._wires[options.task] = simpler
 
 
 async def _surveyed(connection: Connection, model: str) -> Found:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -126,41 +125,36 @@ def _after(text: str, letters: int) -> str:
 
 
 def _timed(segments: Sequence[Segment], words: Sequence[Word]) -> list[Segment]:
-    """Each segment with the words whose middle lies in it; the text of words is the segment's."""
+    """Each segment with its words, whose text is the segment's own: it has the punctuation."""
     if not segments:
         return [Segment.of([replace(w, word=spaced(w.word.strip())) for w in words])]
-    rest, timed = deque(sorted(words, key=lambda w: w.start)), []
+    rest, timed = sorted(words, key=lambda w: w.start), []
     for segment in segments:
-        mine = []
-        while rest and (segment is segments[-1] or (rest[0].start + rest[0].end) / 2 <= segment.end):
-            mine.append(rest.popleft())
-        timed.append(_worded(segment, mine))
+        pieces, whole = _cut(segment.text, [w.word.strip() for w in rest])
+        mine = tuple(replace(w, word=piece) for w, piece in zip(rest, pieces, strict=False))
+        rest = rest[len(mine) :]
+        if not whole:  # the words say something else than the text, and the text is what counts
+            rest = [w for w in rest if (w.start + w.end) / 2 > segment.end]
+        if mine:
+            start, end = min(segment.start, mine[0].start), max(segment.end, mine[-1].end)
+            segment = replace(segment, start=start, end=end, words=mine)
+        timed.append(segment)
     return timed
 
 
-def _worded(segment: Segment, words: list[Word]) -> Segment:
-    pieces = _cut(segment.text, [w.word.strip() for w in words]) if words else None
-    if pieces is None:  # the words say something else than the text: the text is what counts
-        return segment
-    mine = tuple(replace(w, word=piece) for w, piece in zip(words, pieces, strict=True))
-    start, end = min(segment.start, mine[0].start), max(segment.end, mine[-1].end)
-    return replace(segment, start=start, end=end, words=mine)
-
-
-def _cut(text: str, words: list[str]) -> list[str] | None:
-    """`text` in a piece per word, each with its punctuation; None where the words are not its own."""
-    cuts, at, low = [0], 0, text.casefold()
-    if len(low) != len(text):
-        low = text
+def _cut(text: str, words: list[str]) -> tuple[list[str], bool]:
+    """`text` in a piece for each of the first words, as far as they are its own, and whether that is all."""
+    cuts, at, low = [], 0, text.casefold()
+    low = low if len(low) == len(text) else text
     for word in words:
-        found = low.find(word.casefold() if low != text else word, at)
-        if not word or found < 0:
-            return None
-        if at:  # marks between two words belong to the first, up to the space
-            space = max((i for i in range(at, found) if text[i].isspace()), default=found)
-            cuts.append(space)
+        found = low.find(word.casefold() if low is not text else word, at) if word else -1
+        if found < 0:
+            break
+        # Marks between two words belong to the first, up to the last space.
+        cuts.append(max((i for i in range(at, found) if text[i].isspace()), default=found) if cuts else 0)
         at = found + len(word)
-    return [text[a:b] for a, b in zip(cuts, [*cuts[1:], len(text)], strict=True)]
+    pieces = [text[a:b] for a, b in zip(cuts, [*cuts[1:], len(text)], strict=True)]
+    return pieces, not any(c.isalnum() for c in text[at:])
 
 
 def _word(w: dict, seconds: float) -> Word:

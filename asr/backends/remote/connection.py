@@ -115,11 +115,13 @@ class Connection:
             raise self._not_now(answer)
         if answer.status >= 500:
             raise Trouble(self.refused(answer), self.patience, ODD)
-        self._awake = time.monotonic()
         if answer.status != 200:
             return answer, None
         try:
-            return answer, read(answer)
+            found = read(answer)
+            if method == "POST":  # what stands before a sleeping server may well answer a GET
+                self._awake = time.monotonic()
+            return answer, found
         except Garbled as e:
             what = f"{self.host} answered with something that is no transcript ({e})."
             fix = "Is ASR_ENDPOINT_URL the address of a transcription API? Its log may say more."

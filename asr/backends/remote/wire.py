@@ -45,7 +45,7 @@ class Wire:
 
     def form(self, options: Options) -> dict[str, str | list[str]]:
         """The fields beside the file. Raises Unsupported for an option this server does not take."""
-        for name in self.refused:
+        for name in (*self.refused, *(() if self.hotwords else ("hotwords",))):
             if getattr(options, name):
                 raise Unsupported(f"The endpoint takes no {name}.", "Leave it out, or use another endpoint.")
         timed = self.words and options.word_timestamps
@@ -60,11 +60,11 @@ class Wire:
         if self.hotwords and options.hotwords:
             fields[self.hotwords] = _as_field(self.hotwords, options.hotwords)
         if "temperature" in self.refused:  # 0 is what it does anyway
-            del fields["temperature"]
+            fields["temperature"] = None
         return {name: value for name, value in fields.items() if value is not None}
 
     def without(self, answer: Answer, options: Options) -> Wire | None:
-        """What to try after this refusal; None where the form is not to blame. Raises Unsupported."""
+        """What to try after this refusal; None where the form is not to blame."""
         words = said(answer).lower() if answer.status in (400, 415, 422) else ""
         if not words and answer.status != 415:
             return None
@@ -74,7 +74,7 @@ class Wire:
         if "response_format" in sent and re.search("response.?format|verbose_json", words):
             return self.plainer()
         if _UNKNOWN.search(words):
-            return self._unknown(words, sent, options)
+            return self._unknown(words, sent)
         if self.file == "flac" and (answer.status == 415 or _FILE.search(words)):
             return replace(self, file="wav")
         return None
@@ -83,17 +83,15 @@ class Wire:
         """One step down in what we ask for; the words go with the format that carries them."""
         return replace(self, format="json" if self.format == "verbose_json" else None, words=False)
 
-    def _unknown(self, words: str, sent: dict, options: Options) -> Wire | None:
+    def _unknown(self, words: str, sent: dict) -> Wire | None:
         named = [name for name in sent if re.search(rf"\b{name.removesuffix('[]')}\b", words)]
         if "model" in named:
             return replace(self, model=None)
         if not named:
             return None
-        wire = replace(self, refused=self.refused | ({named[0]} & {"prompt", "temperature", "language"}))
         if named[0] == self.hotwords:
-            raise Unsupported("The endpoint takes no hotwords.", "Leave them out, or use another endpoint.")
-        wire.form(options)
-        return wire
+            return replace(self, hotwords="")
+        return replace(self, refused=self.refused | ({named[0]} & {"prompt", "temperature", "language"}))
 
 
 def easier(wire: Wire) -> Iterator[Wire]:

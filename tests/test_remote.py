@@ -1,0 +1,501 @@
+"""The remote backend: the same text as locally, every dialect understood, every fault told, nothing hangs."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+import pytest
+
+from asr import backends
+from asr.audio import SAMPLE_RATE, decode, load_audio
+from asr.backends.remote import connection
+from asr.catalogue import cached, card
+from asr.choice import choose
+from asr.config import Config
+from asr.errors import ASRError, BackendUnavailable, ConfigError, UnknownModel, Unsupported
+from asr.models import Models
+from asr.pipeline import transcribe
+from asr.types import Options
+from tests import quirky
+from tests.browser import free_port
+from tests.conftest import DIGITS
+from tests.quirky import TEXT, Reply, Server
+from tests.speech import speak
+from tests.tones import loud, say
+
+TOKEN = "hf_SecretOfTheOwner123"
+AUDIO = np.zeros(2 * SAMPLE_RATE, np.float32)
+WORDS = Options(word_timestamps=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Short pauses, so that patience is tested in seconds."""
+    monkeypatch.setattr(connection, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(connection, "LOST", 0.5)
+
+
+@contextmanager
+def remote(monkeypatch, server: Server, model="auto", token=TOKEN, **settings):
+    with quirky.quirky(server) as url:
+        configure(monkeypatch, url, token, **settings)
+        yield backends.load(f"remote:{model}")
+
+
+def configure(monkeypatch, url: str, token: str = TOKEN, patience: float = 3, **settings) -> None:
+    for name, value in {"url": url, "token": token, "patience": patience, **settings}.items():
+        monkeypatch.setenv(f"ASR_ENDPOINT_{name.upper()}", str(value))
+
+
+def text(backend, options=Options()) -> str:
+    return "".join(s.text for s in backend.transcribe(AUDIO, options)).strip()
+
+
+# -- dialects
+
+
+@pytest.mark.parametrize(
+    "hear, can",
+    [
+        (quirky.openai, {"words", "detect", "prompt", "temperature", "batch"}),
+        (quirky.gpt, {"prompt", "temperature", "batch"}),
+        (quirky.vllm, {"detect", "prompt", "temperature", "batch"}),
+        (quirky.hugging_face, {"prompt", "temperature", "batch"}),
+        (quirky.plain_text, {"prompt", "temperature", "batch"}),
+        (quirky.wav_only, {"prompt", "temperature", "batch"}),
+        (quirky.openai_events, {"prompt", "temperature", "batch"}),
+        (quirky.vllm_events, {"prompt", "temperature", "batch"}),
+    ],
+)
+def test_every_dialect_gives_the_whole_text_and_an_honest_list_of_abilities(monkeypatch, hear, can):
+    with remote(monkeypatch, Server(hear, ["whisper-1"])) as backend:
+        assert backend.can == can
+        segments = list(backend.transcribe(AUDIO, Options(word_timestamps="words" in can)))
+        assert "".join(s.text for s in segments).strip() == TEXT
+        assert all(0 <= s.start <= s.end <= 2 for s in segments)
+
+
+def test_what_a_server_refused_once_it_is_not_sent_again(monkeypatch):
+    server = Server(quirky.hugging_face, base="/api/v1")
+    with remote(monkeypatch, server) as backend:
+        met = len(server.heard)
+        assert text(backend, Options(language="de", prompt="names")) == TEXT
+    assert len(server.heard) == met + 1
+    assert set(server.heard[-1].form) == {"language", "prompt", "response_format"}
+
+
+def test_words_keep_the_punctuation_of_the_text_and_their_times(monkeypatch):
+    with remote(monkeypatch, Server(quirky.openai, ["whisper-1"])) as backend:
+        segments = list(backend.transcribe(AUDIO, WORDS))
+    assert [w.word for s in segments for w in s.words] == [" Hello,", " world.", " How", " are", " you?"]
+    assert all(s.text == "".join(w.word for w in s.words) for s in segments)
+    assert [w.start for s in segments for w in s.words] == pytest.approx([0.0, 0.3, 0.6, 0.9, 1.2])
+
+
+def test_numbers_may_be_text_and_scores_may_be_missing(monkeypatch):
+    with remote(monkeypatch, Server(quirky.vllm, ["openai/whisper-large-v3-turbo"])) as backend:
+        first, second = backend.transcribe(AUDIO, Options())
+    assert (first.end, second.start, first.avg_logprob, first.no_speech_prob) == (0.9, 1.0, -0.3, None)
+    assert first.language == "en"
+
+
+def test_a_bare_host_is_looked_at_where_servers_have_their_api(monkeypatch):
+    server = Server(quirky.hugging_face, base="/api/v1")
+    with quirky.quirky(server) as url:
+        configure(monkeypatch, url.removesuffix("/api/v1"))
+        assert text(backends.load("remote:auto")) == TEXT
+
+
+@pytest.mark.parametrize(
+    "listed, named, asked",
+    [
+        (["gpt-5", "gpt-4o-transcribe", "whisper-1"], "", "whisper-1"),
+        (["llama", "openai/whisper-small"], "", "openai/whisper-small"),
+        (["whisper-1", "other-asr"], "other-asr", "other-asr"),
+        (["one-of-a-kind"], "", "one-of-a-kind"),
+    ],
+)
+def test_the_model_is_the_configured_one_or_the_one_for_speech(monkeypatch, listed, named, asked):
+    server = Server(quirky.openai, listed)
+    with quirky.quirky(server) as url:
+        configure(monkeypatch, url, model=named)
+        backends.load("remote:auto")
+        assert {c.form["model"] for c in server.heard} == {asked}
+
+
+# -- options
+
+
+def test_every_option_reaches_the_server(monkeypatch):
+    server = Server(quirky.openai, ["whisper-1"])
+    with remote(monkeypatch, server) as backend:
+        text(backend, Options(language="de", prompt="Parlance", temperature=0.4, word_timestamps=True))
+    assert server.heard[-1].form | {"timestamp_granularities[]": "word"} == {
+        "model": "whisper-1",
+        "response_format": "verbose_json",
+        "timestamp_granularities[]": "word",
+        "language": "de",
+        "prompt": "Parlance",
+        "temperature": "0.4",
+    }
+
+
+def test_an_option_the_server_does_not_know_is_refused_not_forgotten(monkeypatch):
+    def hear(call):
+        return Reply(400, "Unknown field: prompt") if "prompt" in call.form else quirky.openai(call)
+
+    with remote(monkeypatch, Server(hear, ["whisper-1"])) as backend:
+        with pytest.raises(Unsupported, match="takes no prompt"):
+            text(backend, Options(prompt="Parlance"))
+        assert "prompt" not in backend.can and text(backend) == TEXT
+
+
+def test_a_value_the_server_refuses_is_told_in_its_words(monkeypatch):
+    def hear(call):
+        bad = call.form.get("language") == "yo"
+        return (
+            Reply(400, {"error": {"message": "Language 'yo' is not supported."}})
+            if bad
+            else quirky.openai(call)
+        )
+
+    told = pytest.raises(Unsupported, match="Language 'yo' is not supported")
+    with remote(monkeypatch, Server(hear, ["whisper-1"])) as backend, told:
+        text(backend, Options(language="yo"))
+
+
+def test_an_answer_without_words_where_words_were_asked_is_remembered(monkeypatch):
+    def hear(call):
+        reply = quirky.openai(call)
+        return Reply(200, {k: v for k, v in reply.body.items() if k != "words"} if server.met else reply.body)
+
+    server = Server(hear, ["whisper-1"])
+    server.met = False
+    with remote(monkeypatch, server) as backend:
+        server.met = True
+        assert "words" in backend.can and text(backend, WORDS) == TEXT
+        assert "words" not in backend.can
+
+
+# -- faults
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Reply(503, "no healthy upstream"),
+        Reply(502, "<html>Bad gateway</html>", "text/html"),
+        Reply(504),
+        Reply(500, {"error": "CUDA error"}),
+        Reply(429, {"error": {"message": "Rate limit"}}, headers={"Retry-After": "0.2"}),
+        Reply(200, {"text": TEXT}, cut=True),
+        Reply(200, '{"text": "half an ans', "application/json"),
+        Reply(200, {"something": "else"}),
+    ],
+    ids=lambda r: f"{r.status}{'-cut' * r.cut}",
+)
+def test_a_fault_that_passes_costs_no_word(monkeypatch, fault):
+    server = Server(quirky.then(fault, after=1), ["whisper-1"])
+    with remote(monkeypatch, server) as backend:
+        assert text(backend) == TEXT
+        assert len(server.heard) == 3
+
+
+@pytest.mark.parametrize(
+    "fault, kind, says",
+    [
+        (Reply(401, {"error": "who?"}), BackendUnavailable, "does not accept the token.*ASR_ENDPOINT_TOKEN"),
+        (Reply(403), BackendUnavailable, "does not accept the token.*ASR_ENDPOINT_TOKEN"),
+        (Reply(404, {"detail": "Not Found"}), BackendUnavailable, "no transcription API.*ASR_ENDPOINT_URL"),
+        (
+            Reply(404, {"error": {"message": "The model `whisper-1` does not exist"}}),
+            UnknownModel,
+            "does not have the model 'whisper-1'.*ASR_ENDPOINT_MODEL",
+        ),
+        (Reply(413, "<html>", "text/html"), BackendUnavailable, r"as large as 30 s of audio \(413\).*2 MB"),
+        (Reply(415), BackendUnavailable, "neither FLAC nor WAV"),
+        (Reply(422, {"detail": [{"loc": ["body", "file"], "msg": "odd"}]}), Unsupported, "body.file: odd"),
+        (Reply(400, {"error": "Endpoint is paused"}), Unsupported, "Endpoint is paused"),
+        (
+            Reply(200, "<!doctype html><p>Hello", "text/html"),
+            BackendUnavailable,
+            "web page.*ASR_ENDPOINT_URL",
+        ),
+        (
+            Reply(307, headers={"Location": "http://evil.example/v1"}),
+            BackendUnavailable,
+            "not sent anywhere else",
+        ),
+    ],
+    ids=lambda x: str(x.status) if isinstance(x, Reply) else "",
+)
+def test_a_fault_that_stays_is_told_at_once_with_what_to_do(monkeypatch, fault, kind, says):
+    server = Server(quirky.then(*[fault] * 9, after=1), ["whisper-1"])
+    with remote(monkeypatch, server, patience=30) as backend:
+        began = time.monotonic()
+        with pytest.raises(kind, match=says):
+            text(backend)
+        assert len(server.heard) <= 3 and time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "fault, says",
+    [
+        (Reply(503), "is still waking up after 1 s"),
+        (Reply(429, headers={"Retry-After": "30"}), "asks us to wait 30 s"),
+        (Reply(200, {"text": TEXT}, slow=3), "did not answer within 1 s"),
+        (Reply(200, TEXT * 9, drip=0.05), "did not answer within 1 s"),
+        (Reply(200, {"text": TEXT}, cut=True), "broke off its answer"),
+        (Reply(500, "oops"), r"failed \(500\). It says: oops"),
+        (Reply(200, b"\x00{", "application/json"), "no transcript"),
+        (Reply(200, {"text": 7}), "no transcript"),
+    ],
+    ids=["503", "429", "slow", "drip", "hang-up", "500", "garbage", "no-text"],
+)
+def test_nothing_hangs_past_its_patience(monkeypatch, fault, says):
+    server = Server(lambda call: fault, ["whisper-1"])
+    with quirky.quirky(server) as url:
+        configure(monkeypatch, url, patience=1)
+        began = time.monotonic()
+        with pytest.raises(BackendUnavailable, match=says):
+            backends.load("remote:auto")
+        assert time.monotonic() - began < 10  # far from the default patience, on a busy machine too
+
+
+def test_a_server_that_is_not_there_is_told(monkeypatch):
+    configure(monkeypatch, f"http://127.0.0.1:{free_port()}/v1")
+    with pytest.raises(BackendUnavailable, match=r"cannot be reached.*is that server running"):
+        backends.load("remote:auto")
+
+
+def test_a_long_retry_after_is_honoured(monkeypatch):
+    server = Server(quirky.then(Reply(429, headers={"Retry-After": "1"}), after=1), ["whisper-1"])
+    with remote(monkeypatch, server) as backend:
+        began = time.monotonic()
+        assert text(backend) == TEXT and time.monotonic() - began >= 1
+
+
+def test_a_sleeping_endpoint_is_waited_for_and_the_status_says_so(monkeypatch, caplog):
+    server = Server(quirky.then(*[Reply(503)] * 3), ["whisper-1"])
+    with quirky.quirky(server) as url:
+        configure(monkeypatch, url, patience=20)
+        monkeypatch.setattr(connection, "FIRST_PAUSE", 0.4)
+        models = Models(Config.from_env())
+        models.start()
+        said = set()
+        while (status := models.status()).state != "ready" and status.state != "failed":
+            said.add(status.says)
+            time.sleep(0.02)
+        assert status.state == "ready" and models.choice.spec == "remote:auto"
+    assert any(s.startswith("The endpoint is waking up (") for s in said)
+    assert "is waking up" in caplog.text and not backends.waking
+
+
+def test_an_endpoint_that_cannot_be_had_is_not_replaced_by_something_worse(monkeypatch):
+    configure(monkeypatch, f"http://127.0.0.1:{free_port()}/v1")
+    models = Models(Config.from_env())
+    with pytest.raises(BackendUnavailable, match="cannot be reached"):
+        models.get()
+    assert models.status().state == "failed" and not models.choice.fallback
+
+
+# -- many windows
+
+
+def test_several_windows_are_in_flight_but_no_more_than_allowed(monkeypatch):
+    server = Server(lambda call: Reply(**{**vars(quirky.openai(call)), "slow": 0.1}), ["whisper-1"])
+    with remote(monkeypatch, server, at_once=3) as backend:
+        answers = backend.transcribe_batch([AUDIO] * 7, [Options()] * 7)
+    assert len(answers) == 7 and server.most == 3 == backend.batch_size
+
+
+def test_the_first_window_that_fails_ends_the_others(monkeypatch):
+    def hear(call):
+        return Reply(401) if call.form.get("prompt") else Reply(503) if server.met else quirky.openai(call)
+
+    server = Server(hear, ["whisper-1"])
+    server.met = False
+    with remote(monkeypatch, server, patience=30) as backend:
+        server.met, began = True, time.monotonic()
+        with pytest.raises(BackendUnavailable, match="token"):
+            backend.transcribe_batch([AUDIO] * 3, [Options(), Options(prompt="x"), Options()])
+        assert time.monotonic() - began < 5
+        asked = len(server.heard)
+        time.sleep(0.5)
+        assert len(server.heard) == asked  # nobody goes on asking
+
+
+def test_who_stops_iterating_stops_the_requests(monkeypatch):
+    server = Server(quirky.openai, ["whisper-1"])
+    with remote(monkeypatch, server) as backend:
+        recording = decode(
+            np.tile(np.concatenate([say("ask what you can do"), np.zeros(SAMPLE_RATE * 20, np.float32)]), 8)
+        )
+        segments = transcribe(recording, backend, Options(language="en"), vad=lambda: loud)
+        next(segments)
+        segments.close()
+        asked = len(server.heard)
+        time.sleep(0.3)
+        assert len(server.heard) == asked < 6
+
+
+def test_long_audio_is_sent_in_windows_of_half_a_minute(monkeypatch):
+    server = Server(quirky.openai, ["whisper-1"])
+    with remote(monkeypatch, server) as backend:
+        met = len(server.heard)
+        found = list(backend.transcribe(np.zeros(70 * SAMPLE_RATE, np.float32), Options()))
+    sent = [len(load_audio(BytesIO(c.file))) for c in server.heard[met:]]
+    assert sum(sent) == 70 * SAMPLE_RATE and max(sent) <= 30 * SAMPLE_RATE
+    assert [s.start for s in found] == sorted(s.start for s in found) and found[-1].start > 45
+
+
+def test_uploads_are_lossless(monkeypatch):
+    server, audio = Server(quirky.openai, ["whisper-1"]), say("ask not")
+    with remote(monkeypatch, server) as backend:
+        list(backend.transcribe(audio, Options()))
+    assert np.abs(load_audio(BytesIO(server.heard[-1].file)) - audio).max() < 2 / 32768
+    assert server.heard[-1].file.startswith(b"fLaC")
+
+
+def test_the_language_of_a_recording_is_asked_once_and_then_sent(monkeypatch):
+    server = Server(quirky.openai, ["whisper-1"])
+    talk = np.tile(np.concatenate([say("ask what you can do"), np.zeros(SAMPLE_RATE * 3, np.float32)]), 8)
+    with remote(monkeypatch, server) as backend:
+        met = len(server.heard)
+        assert list(transcribe(decode(talk), backend, Options(), vad=lambda: loud))
+    sent = [c.form.get("language") for c in server.heard[met:]]
+    assert sent[-1] == "en" and sent == sorted(sent, key=bool)
+
+
+# -- the owner's secrets
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503])
+def test_the_token_is_told_to_nobody(monkeypatch, caplog, status):
+    caplog.set_level(logging.DEBUG)
+
+    def hear(call):
+        if status == 200 or not server.met:
+            return quirky.openai(call)
+        return Reply(status, {"error": {"message": f"You sent {call.token} and that is wrong"}})
+
+    server = Server(hear, ["whisper-1"], token=TOKEN)
+    server.met = False
+    shown = []
+    with remote(monkeypatch, server, patience=0.5) as backend:
+        server.met = True
+        shown += [repr(backend), str(vars(backend)), repr(vars(backend._connection)["_client"].headers)]
+        try:
+            shown.append(repr(list(backend.transcribe(AUDIO, Options()))))
+        except ASRError as e:
+            shown += [str(e), repr(e), repr(e.__cause__), repr(e.__context__)]
+    shown += [caplog.text, repr(Config.from_env())]
+    assert not [s for s in shown if TOKEN in s]
+    assert all(c.token == f"Bearer {TOKEN}" for c in server.calls)
+
+
+def test_the_token_is_not_carried_to_another_host(monkeypatch):
+    other = Server(quirky.openai, ["whisper-1"])
+    with quirky.quirky(other) as there:
+        moved = Reply(307, headers={"Location": f"{there}/audio/transcriptions"})
+        with quirky.quirky(Server(lambda call: moved, ["whisper-1"])) as url:
+            configure(monkeypatch, url)
+            with pytest.raises(BackendUnavailable, match="another address"):
+                backends.load("remote:auto")
+    assert not other.calls
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("TOKEN", f"{TOKEN}\nHost: evil"),
+        ("TOKEN", f"{TOKEN} x"),
+        ("TOKEN", f"{TOKEN}é"),
+        ("URL", f"https://me:{TOKEN}@host/v1"),
+        ("URL", f"https://host/v1?key={TOKEN}"),
+        ("URL", "ftp://host"),
+        ("URL", "host/v1"),
+        ("URL", "https://host:port/v1"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_without_showing_it(monkeypatch, name, value):
+    configure(monkeypatch, "https://host.invalid/v1")
+    monkeypatch.setenv(f"ASR_ENDPOINT_{name}", value)
+    with pytest.raises(ConfigError, match=f"ASR_ENDPOINT_{name}") as e:
+        backends.load("remote:auto")
+    assert TOKEN not in str(e.value)
+
+
+def test_nobody_but_the_owner_names_the_server(monkeypatch):
+    monkeypatch.delenv("ASR_ENDPOINT_URL", raising=False)
+    for spec in ("remote:auto", "remote:http://evil.example/v1"):
+        with pytest.raises(BackendUnavailable, match="No endpoint is configured"):
+            backends.load(spec)
+    assert not cached(card("remote"))
+
+
+def test_a_configured_endpoint_goes_before_this_machine(monkeypatch):
+    choice = choose(Config(endpoint_url="https://host/v1"), machine=None)
+    assert choice.spec == "remote:auto" and "ASR_ENDPOINT_URL" in choice.why
+    configure(monkeypatch, "https://host/v1")
+    assert cached(card("remote"))
+
+
+# -- another copy of ourselves
+
+
+@pytest.fixture(scope="module")
+def ourselves():
+    """The API as a process of its own, with the digits model behind a key."""
+    port = free_port()
+    env = {
+        **os.environ,
+        "ASR_MODEL": f"faster_whisper:{DIGITS}",
+        "ASR_PORT": str(port),
+        "ASR_API_KEYS": TOKEN,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "tests.house"], env=env)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz/ready")
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_another_copy_of_ourselves_hears_what_the_same_model_hears_here(monkeypatch, ourselves, digits):
+    configure(monkeypatch, ourselves, patience=120)
+    there = backends.load("remote:auto")
+    assert {"words", "detect", "hotwords", "prompt", "batch"} <= there.can
+    pause = np.zeros(SAMPLE_RATE, np.float32)
+    spoken = ["one two three four", "seven eight nine", "five zero six"]
+    talk = decode(np.concatenate([np.r_[speak(s), pause] for s in spoken]))
+    here, remotely = (list(transcribe(talk, b, Options("en", word_timestamps=True))) for b in (digits, there))
+    assert [s.text for s in remotely] == [s.text for s in here]
+    assert [(w.word, w.start, w.end) for s in remotely for w in s.words] == [
+        (w.word, pytest.approx(w.start, abs=0.05), pytest.approx(w.end, abs=0.05))
+        for s in here
+        for w in s.words
+    ]
+
+
+def test_another_copy_of_ourselves_takes_hotwords_and_refuses_a_wrong_key(monkeypatch, ourselves):
+    configure(monkeypatch, ourselves, patience=120)
+    there = backends.load("remote:auto")
+    assert "one" in "".join(
+        s.text for s in there.transcribe(speak("one two"), Options("en", hotwords="one, two"))
+    )
+    configure(monkeypatch, ourselves, token="wrong", patience=10)
+    with pytest.raises(BackendUnavailable, match="does not accept the token"):
+        backends.load("remote:auto")
