@@ -23,10 +23,12 @@ from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError, Busy, SessionOver
 from asr.journal import Entry, Gap, Journal
 from asr.live import Update
+from asr.seam import offset
 from asr.types import Options, Segment, Transcript
 
 GRACE = 10.0  # seconds a lost source has to come back in the middle of a word
 IDLE = 30.0  # seconds without audio after which a source has gone, whatever its transport believes
+TAIL, ALIKE = 2 * SAMPLE_RATE, SAMPLE_RATE // 2  # samples kept for a seam; that both sides of it must have
 SEAM = 0.5  # seconds missing that are no gap worth a mark: hardly a word
 
 State = Literal["connecting", "live", "paused", "over"]
@@ -100,6 +102,7 @@ class Source:
 
     def __init__(self, session: Session, leg: Leg, transport: str, at: float | None = None):
         self.session, self.leg, self.transport, self.at = session, leg, transport, at
+        self.begin: float | None = None  # session time of its first sample, once that has come
         self.skip = 0  # samples to come that were heard already
         self.heir: Source | None = None  # to whom it was handed over
 
@@ -131,6 +134,7 @@ class Session:
         self.heard = max((e.end for e in journal.entries), default=0.0)
         self.touched = house.clock()  # when somebody last came or left
         self._last_audio = 0.0
+        self._tail = np.zeros(0, np.float32)  # of what was heard
         self._legs: list[Leg] = []
         self._source: Source | None = None
         self._tickets = self._opening = 0
@@ -175,13 +179,23 @@ class Session:
         leg.stream.close()  # not under our lock: it waits for updates that are on their way to us
         raise Busy("Somebody else took over this session.", "Go on there, or start again here.")
 
-    def hand_over(self, transport: str) -> Source | None:
-        """Go on with another transport where the present source is; None when there is none."""
+    def hand_over(self, transport: str, heard: np.ndarray) -> Source | None:
+        """Go on with another transport where the present source is, to the sample.
+
+        `heard` is what the other transport has just brought, a second or two. None when no source
+        is there, or when the two cannot be told to be the same yet: silence is like any other.
+        """
         with self._lock:
-            if not self._source:
+            begins = offset(heard, self._tail, ALIKE) if self._source else None
+            if begins is None:
                 return None
-            self._source.heir = Source(self, self._source.leg, transport)
-            return self._seat(self._source.heir)
+            ahead = begins + len(heard) - len(self._tail)
+            source = self._source.heir = Source(self, self._source.leg, transport)
+            source.begin, source.skip = self.heard, max(0, -ahead)
+            self._seat(source)
+        if ahead > 0:
+            source.feed(heard[-ahead:])
+        return source
 
     def _seat(self, source: Source) -> Source:
         self._source, self.error = source, None
@@ -201,7 +215,7 @@ class Session:
         if self._source is not source:
             return False
         leg = source.leg
-        if source.at is not None or leg.offset is None:
+        if source.begin is None:
             self._place(source, len(audio) / SAMPLE_RATE)
         if source.skip:
             known = min(source.skip, len(audio))
@@ -215,6 +229,7 @@ class Session:
                 return False
             leg.samples += len(audio)
             self.heard = leg.end
+            self._tail = np.concatenate([self._tail, audio])[-TAIL:]
         self._last_audio = self._house.clock()
         if self.heard > self._house.longest:
             self.end(
@@ -227,16 +242,21 @@ class Session:
     def _place(self, source: Source, seconds: float) -> None:
         """Find where the source's first piece, of `seconds`, lies in the session's time."""
         with self._lock:
-            at, source.at, leg = source.at, None, source.leg
             if self.journal.started is None:
                 self.journal.begin(self._house.clock() - seconds)
-            begin = self.elapsed - seconds if at is None else min(at, max(self.elapsed, self.heard))
-            if at is not None and begin < self.heard:
-                source.skip = round((self.heard - begin) * SAMPLE_RATE)
+            leg, elapsed = source.leg, self.elapsed
+            if source.at is not None:
+                source.begin = min(source.at, max(elapsed, self.heard))
+                source.skip = round(max(0.0, self.heard - source.begin) * SAMPLE_RATE)
+            elif leg.offset is None and elapsed - seconds - self.heard > SEAM:
+                source.begin = elapsed - seconds
+            else:
+                source.begin = self.heard
             if leg.offset is None:
-                leg.offset = begin if begin - self.heard > SEAM else self.heard
+                leg.offset = source.begin if source.begin - self.heard > SEAM else self.heard
                 if leg.offset > self.heard:
                     self.journal.add(Gap(self.heard, leg.offset))
+                    self._tail = self._tail[:0]
         self.tell()
 
     def _left(self, source: Source) -> None:

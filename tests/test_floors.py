@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"asr.types", "asr.errors", "asr.languages", "asr.ahead"},
-    {"asr.pieces", "asr.journal"},
+    {"asr.pieces", "asr.journal", "asr.seam"},
     {"asr.cues"},
     {"asr.audio.pcm", "asr.audio.source"},
     {"asr.audio.recording", "asr.audio.demuxing", "asr.audio.encoding"},

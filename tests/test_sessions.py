@@ -288,24 +288,42 @@ def test_a_full_disk_costs_no_text_and_is_said(house, tmp_path):
     assert [e.text for e in entries] == [" one"] and "disk" in now.trouble
 
 
-def test_handing_over_to_another_transport_goes_on_in_the_same_stream(house):
+@pytest.mark.parametrize("ahead", [-0.15, 0.0, 0.2])
+def test_handing_over_to_another_transport_is_exact_to_the_sample(house, ahead):
+    sound = np.random.default_rng(0).normal(0, 0.2, 16_000 * 8).astype(np.float32)
+    session = house.new()
+    socket = session.take("m", OPTIONS)
+    heard = []
+    house.streams[0].feed = heard.append
+    socket.feed(sound[:48_000])
+    now = 48_000 + round(ahead * 16_000)  # the other transport is this far
+    assert session.hand_over("webrtc", np.zeros(16_000, np.float32)) is None, "silence is like any other"
+    rtc = session.hand_over("webrtc", sound[now - 16_000 : now])
+    for i in range(now, 96_000, 960):
+        rtc.feed(sound[i : i + 960])
+    assert not socket.feed(audio(1)) and not socket.displaced, "it was handed over, nobody pushed in"
+    assert session.after(0)[1].transport == "webrtc" and len(house.streams) == 1
+    whole = np.concatenate(heard)
+    assert np.array_equal(whole, sound[: len(whole)]) and session.heard == len(whole) / 16_000
+
+
+def test_back_to_the_first_transport_goes_on_in_the_same_stream(house):
+    sound = np.random.default_rng(0).normal(0, 0.2, 32_000).astype(np.float32)
     session, socket = started(house)
-    assert session.after(0)[1].transport == "socket"
-    rtc = session.hand_over("webrtc")
-    assert rtc.feed(audio(1)) and not socket.feed(audio(1))
-    assert session.heard == 3 and len(house.streams) == 1 and session.after(0)[1].transport == "webrtc"
-    assert not socket.displaced, "it was handed over, nobody pushed in"
-    rtc.leave()
-    again = session.take("m", OPTIONS, at=2.5)  # back to the socket, with some audio twice
+    socket.feed(sound)
+    session.hand_over("webrtc", sound[16_000:]).leave()
+    again = session.take("m", OPTIONS, at=3.5)  # with some audio twice
     again.feed(audio(1))
-    assert session.heard == 3.5 and len(house.streams) == 1 and session.hand_over("webrtc")
+    assert session.heard == 4.5 and len(house.streams) == 1
 
 
 def test_nothing_is_handed_over_where_nobody_speaks(house):
-    assert house.new().hand_over("webrtc") is None
-    session, _ = started(house)
+    sound = np.random.default_rng(0).normal(0, 0.2, 32_000).astype(np.float32)
+    assert house.new().hand_over("webrtc", sound) is None
+    session, source = started(house)
+    source.feed(sound)
     session.pause()
-    assert session.hand_over("webrtc") is None
+    assert session.hand_over("webrtc", sound) is None
 
 
 def test_old_text_is_deleted_and_text_in_use_is_not(tmp_path):

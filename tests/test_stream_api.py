@@ -127,6 +127,7 @@ def test_who_comes_back_gets_what_it_has_not_and_goes_on_in_the_middle(url):
         send(socket, data[round(hello["heard"] * 16_000) * 2 :])
         order(socket, "end")
         second = events(socket)
+    assert [e["at"] for e in first + second if e["type"] == "started"] == [0, hello["heard"]]
     assert words(first + second) == "ask not what your country can do"
     assert [e["seq"] for e in first + second if "seq" in e and e["type"] != "session"] == [1, 2]
     assert not [e for e in second if e["type"] == "gap"]

@@ -1,9 +1,9 @@
 """Live audio over WebRTC, by FastRTC: a browser's offer in, frames to its session.
 
 A page speaks to its session over the WebSocket first. With an offer it asks for a better way:
-Opus over UDP, a sixth of the bytes, and no stall when a packet is lost. At the first frame
-the session's audio is handed over; until then, and whenever this way breaks, the socket
-carries it. So a network without a way for UDP costs nobody a word, or a wait.
+Opus over UDP, a sixth of the bytes, and no stall when a packet is lost. As soon as the same
+sounds have come both ways, the session's audio is handed over; until then, and whenever this
+way breaks, the socket carries it. So a network that UDP cannot pass costs nobody a word or a wait.
 
 Everything here runs on the server's event loop and only queues.
 """
@@ -31,7 +31,8 @@ from asr.session import Session, Source
 from asr.sessions import Sessions
 
 MOST_BYTES = 65_536  # of an offer; Chromium's has 3,000
-CONNECTING = 15.0  # seconds until the first frame has to come
+LISTEN, EVERY = 1.5, 0.5  # seconds of frames compared with the socket's audio, and how often
+CONNECTING = 15.0  # seconds in which the first frame has to come
 SILENT = (
     5.0  # seconds without frames after which the connection is dead: a silent microphone sends frames too
 )
@@ -46,10 +47,12 @@ class Ear(AsyncStreamHandler):
     def __init__(self, sessions: dict[str, Session]):
         super().__init__(input_sample_rate=SAMPLE_RATE)
         self._sessions = sessions  # by WebRTC id; shared by all copies
+        self.session: Session | None = None
         self.source: Source | None = None
         self.last: float | None = None  # when a frame came
-        self._began = 0.0
-        self._samples = 0
+        self._heard = np.zeros(0, np.float32)  # of the frames before the session was handed over
+        self._next = round(LISTEN * SAMPLE_RATE)  # samples until the next try to take it over
+        self._began, self._samples = 0.0, 0  # since the hand-over
 
     def copy(self) -> Ear:
         return Ear(self._sessions)
@@ -61,19 +64,24 @@ class Ear(AsyncStreamHandler):
             log.exception("a frame of live audio")
 
     def _receive(self, audio: np.ndarray) -> None:
-        now = asyncio.get_running_loop().time()
-        self.last = now
+        self.last = asyncio.get_running_loop().time()
         if self.source is None:
-            session = self._sessions.get(get_current_context().webrtc_id)
-            self.source = session and session.hand_over("webrtc")
-            self._began, self._samples = now - len(audio) / SAMPLE_RATE, 0
-        if self.source is None:
-            return  # the model is not there yet; the socket keeps what is said
-        lost = round((now - self._began) * SAMPLE_RATE) - self._samples - len(audio)
+            return self._offer(audio)
+        lost = round((self.last - self._began) * SAMPLE_RATE) - self._samples - len(audio)
         if lost > LATE * SAMPLE_RATE:
             audio = np.concatenate([np.zeros(lost, np.float32), audio])
         self._samples += len(audio)
         self.source.feed(audio)
+
+    def _offer(self, audio: np.ndarray) -> None:
+        """Take the session over, where the socket is, once there is something to know it by."""
+        self.session = self.session or self._sessions.get(get_current_context().webrtc_id)
+        self._heard = np.concatenate([self._heard, audio])[-round(LISTEN * SAMPLE_RATE) :]
+        self._next -= len(audio)
+        if self._next <= 0 and self.session:
+            self._next = round(EVERY * SAMPLE_RATE)
+            self.source = self.session.hand_over("webrtc", self._heard)
+            self._began = self.last
 
     async def emit(self) -> None:
         await asyncio.sleep(1)  # nothing to say; returning at once would keep a core busy
@@ -152,14 +160,13 @@ class Microphones(WebRTCConnectionMixin):
     async def _watch(self, id: str) -> None:
         """Close the connection when nothing comes or nobody wants it; FastRTC alone takes half a minute."""
         pc, ear, loop = self.pcs[id], self.handlers[id], asyncio.get_running_loop()
-        began = loop.time()
+        began, session = loop.time(), self._sessions[id]
         try:
             while pc.connectionState not in ("closed", "failed"):
                 await asyncio.sleep(0.5)
-                quiet = loop.time() - (ear.last or began)
-                unwanted = ear.source and not ear.source.active
-                unused = not ear.source and loop.time() - began > CONNECTING
-                if unwanted or unused or (ear.last and quiet > SILENT):
+                patience = SILENT if ear.last else CONNECTING
+                unwanted = not ear.source.active if ear.source else session.state in ("paused", "over")
+                if unwanted or loop.time() - (ear.last or began) > patience:
                     break
         finally:
             self._sessions.pop(id, None)

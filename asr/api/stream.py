@@ -48,6 +48,8 @@ LOOK = 0.05  # seconds between two looks for news
 NOW = ("state", "settling", "transport", "stable", "draft", "speaking", "trouble")
 SAID = ("start", "end", "text", "language", "words", "unsure")
 
+DISPLACED = Refused("This session goes on over another connection.", "Read along there.", status=409)
+
 T = TypeVar("T")
 
 
@@ -211,15 +213,18 @@ class Connection:
         data = self._half + data
         whole = len(data) // 2 * 2
         self._half = data[whole:]
+        first = self.source.begin is None
         if not self.source.feed(self.resample(np.frombuffer(data[:whole], "<i2"))):
             self._lost()
+        elif first and self.source.begin is not None:
+            await self.socket.send_text(_json("started", at=round(self.source.begin, 4)))
         while self.session.behind > MOST_BEHIND:
             await asyncio.sleep(0.1)
 
     def _lost(self) -> None:
         """Our audio is not taken any more. Why?"""
         if self.source.displaced:
-            raise Refused("This session goes on over another connection.", "Read along there.", status=409)
+            raise DISPLACED
         if self.session.error and not self.session.journal.over:
             raise self.session.error
         if not self.source.heir:  # else another transport of the same client speaks
@@ -264,6 +269,8 @@ class Connection:
             last, since = None, loop.time()
             while True:
                 news.clear()
+                if self.source and self.source.displaced:
+                    raise DISPLACED
                 entries, now = self.session.after(self.seq)
                 for entry in entries:
                     self.seq += 1
@@ -294,7 +301,6 @@ class Connection:
                 state=self.session.state,
                 seq=len(self.session.journal.entries),
                 heard=round(self.session.heard, 4),
-                elapsed=round(self.session.elapsed, 2),
                 longest=house.longest,
                 resume=house.resume,
                 keep=house.keep * 3600,

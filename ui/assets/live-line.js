@@ -11,7 +11,7 @@
   class Line {
     // `tell(kind, event)`: kind is a server event's type, "away", "back" or "refused".
     constructor(root, tell, session = null) {
-      Object.assign(this, { root, tell, session, seq: 0, wishes: {}, tries: 0 });
+      Object.assign(this, { root, tell, session, seq: 0, heard: 0, wishes: {}, tries: 0 });
       this.mic = null; // what we send; null while we only read
       this.zero = null; // session time of the microphone's first sample
       this.sent = null; // the next sample for the socket; null while nothing may be sent
@@ -23,7 +23,7 @@
     // -- orders
 
     speak(mic, wishes) {
-      Object.assign(this, { mic, wishes, zero: null, sent: null, stopping: false });
+      Object.assign(this, { mic, wishes, zero: null, sent: null, stopping: false, awaiting: false });
       this.open ? this.begin() : this.connect();
     }
 
@@ -86,10 +86,11 @@
     hear(event) {
       if (event.seq && event.type !== "session") this.seq = event.seq;
       if (event.type === "session") {
-        Object.assign(this, { session: event.session, hello: event, greetedAt: performance.now(), awaiting: true, tries: 0 });
-        this.greeted = true;
+        Object.assign(this, { session: event.session, hello: event, heard: event.heard, greeted: true, awaiting: true, tries: 0 });
+      } else if (event.type === "started") {
+        this.zero ??= event.at - this.first / RATE;
       } else if (event.type === "now") {
-        this.now = event;
+        Object.assign(this, { now: event, heard: event.heard });
         if (this.awaiting) this.tell("back", event);
         this.follow(event);
       } else if (event.type === "error") {
@@ -109,11 +110,9 @@
       else if (was && !this.webrtc.on && !now.error && now.state !== "over") this.goBack();
     }
 
-    // Start sending where the server's ear is.
+    // Start sending: from the microphone's beginning, or where the server's ear is.
     begin() {
-      const { heard, elapsed } = this.hello, since = (performance.now() - this.greetedAt) / 1000;
-      if (this.zero === null) this.zero = elapsed ? Math.max(heard, elapsed + since - this.mic.end / RATE) : 0;
-      this.from(Math.round((Math.max(heard, this.zero) - this.zero) * RATE));
+      this.from(this.zero === null ? 0 : Math.round((this.heard - this.zero) * RATE));
       this.upgrade();
     }
 
@@ -127,7 +126,10 @@
 
     from(sample) {
       this.sent = Math.min(Math.max(sample, this.mic.start), this.mic.end);
-      this.send("start", { at: this.zero + this.sent / RATE, ...this.wishes });
+      if (!this.heard) this.zero = -this.sent / RATE; // a new session begins with this sample
+      const at = this.zero === null ? {} : { at: this.zero + this.sent / RATE };
+      this.first = this.sent;
+      this.send("start", { ...at, ...this.wishes });
       this.pump();
     }
 
@@ -143,8 +145,7 @@
     }
 
     anew() {
-      this.session = null;
-      this.zero = -this.mic.start / RATE;
+      this.session = this.zero = null;
       this.connect();
     }
 

@@ -44,6 +44,7 @@
     if (!["live", "stopping"].includes(phase)) behind(0);
     show(status);
   };
+  const rest = () => (said.length || heard ? "paused" : "idle");
   const notice = (what = "", fix = "", kind = "error") => {
     const [first, second] = $("notice").querySelectorAll("p");
     $("notice").hidden = !what;
@@ -175,8 +176,11 @@
   // ---- what the server tells ----
 
   const onEvent = (kind, event) => {
-    if (kind === "session") here(event.session);
-    else if (kind === "settled") settle(event);
+    if (kind === "session") {
+      here(event.session);
+      for (const link of $("files").querySelectorAll("a")) link.href = new URL(`${ROOT}/${event.session}?format=${link.dataset.format}`, document.baseURI);
+    }
+    if (kind === "settled") settle(event);
     else if (kind === "gap") gap(event);
     else if (kind === "now") onNow(event);
     else if (kind === "away") onAway();
@@ -194,7 +198,8 @@
     if (now.error && phase === "live") return stopped(now.state === "over" ? "over" : "paused");
     if (phase === "live") show(now.loading ? `${now.loading} Go on speaking: nothing is lost.` : now.speaking ? "Listening" : "Speak now");
     else if (now.state === "over") go(now.settling ? "stopping" : "over");
-    else if (phase !== "asking" && now.state !== "connecting") go(now.settling || line.stopping ? "stopping" : "paused");
+    else if (phase === "stopping" && (mic || line.mic || now.state === "live" || now.settling)) show();
+    else if (phase !== "asking" && now.state !== "connecting") go(now.settling ? "stopping" : "paused");
     if (phase !== "live" && now.state !== "live") $("time").textContent = clock(heard);
   };
   const onAway = () => {
@@ -204,7 +209,7 @@
   const onRefused = ({ status, what, fix }) => {
     if (status === 404 && !busy()) return switchTo(null); // too old to be kept: an empty page says it best
     release();
-    go(said.length ? "paused" : "idle");
+    go(rest());
     notice(what, fix);
   };
 
@@ -231,7 +236,7 @@
       if (phase !== "asking") return opened.close();
       mic = opened;
     } catch (error) {
-      if (phase === "asking") go(said.length ? "paused" : "idle");
+      if (phase === "asking") go(rest());
       return notice(...fault(error));
     }
     quietSince = 0;
@@ -242,10 +247,11 @@
     stayAwake();
   };
   const stop = async () => {
-    if (phase === "asking") return go(said.length ? "paused" : "idle");
+    if (phase === "asking") return go(rest());
     go("stopping");
+    const mine = mic;
     await new Promise((resolve) => setTimeout(resolve, 150)); // the last syllable is still on its way
-    if (!mic) return;
+    if (mic !== mine) return;
     line.pause();
     release();
   };
@@ -315,11 +321,6 @@
     }
     toast("Copied.");
   };
-  const download = (link) => {
-    link.href = new URL(`${ROOT}/${line.session}?format=${link.dataset.format}`, document.baseURI);
-    link.download = "";
-    $("files").open = false;
-  };
   const clear = () => {
     const before = line.session, speaking = phase === "live" && mic;
     if (speaking && line.open) line.send("pause");
@@ -356,9 +357,7 @@
   document.addEventListener("click", ({ target }) => {
     const button = target.closest?.("[id^=live-]"), name = button?.id.slice(5);
     if (CLICKS[name] && !button.disabled) CLICKS[name]();
-    const link = target.closest?.("#live-files a");
-    if (link) download(link);
-    if (!target.closest?.("#live-files") && $("files")) $("files").open = false;
+    if (!target.closest?.("#live-files summary") && $("files")) $("files").open = false;
   });
   document.addEventListener("change", ({ target }) => target.id === "live-device" && changeDevice());
   document.addEventListener("scroll", ({ target }) => {
