@@ -1,5 +1,7 @@
 """The OpenAPI page is right: schemathesis asks everything it promises, and much that it does not."""
 
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,7 +21,8 @@ schema = schemathesis.openapi.from_asgi("/v1/openapi.json", House(api_keys="key"
 @schema.parametrize()
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_the_page_says(case):
-    if ".." in str(case.path_parameters):  # clients take that for another path
+    id = unquote((case.path_parameters or {}).get("id", ""))
+    if ".." in id or "\n" in id:  # another path to clients, and none of ours to Starlette
         return
     # The page cannot say which fields go together, nor what is audio: valid forms may be refused.
     unfair = [positive_data_acceptance]
@@ -34,7 +37,9 @@ def test_answers_are_as_the_page_says(case):
 def test_the_page_names_every_field_as_it_is_sent():
     with House() as house:
         page = house.client.get("/v1/openapi.json").json()
-        assert house.client.get("/v1/docs").status_code == 200
+        shown = house.client.get("/v1/docs").text
+    assert "http" not in shown, "the page must not ask other hosts for anything"
+    assert all(word in shown for word in ("timestamp_granularities[]", "/v1/audio/translations", "from 0 to 1"))
     form = page["components"]["schemas"]["Transcription"]
     assert form["required"] == ["file", "model"]
     assert set(form["properties"]) == {

@@ -92,7 +92,7 @@ class Call:
             if not handler:
                 raise Refused(
                     f"Invalid value: '{str(event.get('type'))[:100]}'.",
-                    "A transcription session takes session.update and input_audio_buffer.append, .commit and .clear.",
+                    "There are session.update and input_audio_buffer.append, .commit and .clear.",
                     param="type",
                     code="invalid_value",
                 )
@@ -150,7 +150,7 @@ class Call:
     async def _commit(self, event: dict) -> None:
         if (seconds := self._items[-1].seconds) < SHORTEST:
             raise Refused(
-                f"The buffer is too small: it holds {1000 * seconds:.0f} ms of audio, {1000 * SHORTEST:.0f} are needed.",
+                f"The buffer holds {1000 * seconds:.0f} ms of audio; {1000 * SHORTEST:.0f} are needed.",
                 "With server_vad, speech is committed without being asked.",
                 code="input_audio_buffer_commit_empty",
             )

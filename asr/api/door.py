@@ -13,13 +13,13 @@ from uuid import uuid4
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asr.api import errors, hub, keys, realtime, rest, schema, upload
+from asr.api import errors, hub, keys, page, realtime, rest, schema, upload
 from asr.api.errors import Refused
 from asr.api.metrics import MEDIA_TYPE
 from asr.api.server import Server
@@ -51,7 +51,7 @@ def application(server: Server) -> FastAPI:
     ) -> None:
         keys.admit(request, server.config)
 
-    api = FastAPI(title="Parlance", version="1", description=ABOUT, redoc_url=None)
+    api = FastAPI(title="Parlance", version="1", description=ABOUT, docs_url=None, redoc_url=None)
     for rooms in (rest, hub):
         api.include_router(rooms.router(server), dependencies=[Depends(allowed)])
     api.include_router(realtime.router(server))
@@ -59,6 +59,7 @@ def application(server: Server) -> FastAPI:
     api.add_exception_handler(HTTPException, _unheard_of)
     api.add_middleware(_Counted, server=server)
     api.openapi = lambda: _openapi(api)
+    api.add_route("/docs", lambda request: HTMLResponse(page.html(api.openapi())), include_in_schema=False)
     return api
 
 
@@ -148,10 +149,10 @@ def _metrics(server: Server):
 def _openapi(api: FastAPI) -> dict:
     """FastAPI's page, with the schemas of what we read and write ourselves."""
     if not api.openapi_schema:
-        page = get_openapi(
+        found = get_openapi(
             title=api.title, version=api.version, description=api.description, routes=api.routes
         )
-        page["components"]["schemas"].update(schema.components() | hub.components())
-        page["servers"] = [{"url": "/v1"}]
-        api.openapi_schema = page
+        found["components"]["schemas"].update(schema.components() | hub.components())
+        found["servers"] = [{"url": "/v1"}]
+        api.openapi_schema = found
     return api.openapi_schema

@@ -91,7 +91,7 @@ def _admit_local(connection: HTTPConnection, config: Config) -> None:
     if not local:
         raise Refused(
             "Without API keys this server's API answers programs on its own machine only.",
-            "Its owner can set ASR_API_KEYS=key1,key2 and give you one (or ASR_API_KEYS=open to let everybody in).",
+            "Its owner can set ASR_API_KEYS=key1,key2 and give you one, or ASR_API_KEYS=open for everybody.",
             status=401,
         )
 

@@ -59,7 +59,7 @@ class Names:
             return None if found == self.default else found
         raise Refused(
             f"The model '{name[:100]}' does not exist here.",
-            f"There are: {', '.join(listed)}; and OpenAI's names, which all mean {self.default or 'the default'}.",
+            f"There are: {', '.join(listed)}; OpenAI's names all mean {self.default or 'the default'}.",
             status=404,
             param="model",
             code="model_not_found",

@@ -1,4 +1,4 @@
-"""Requests and answers of the HTTP API as OpenAI defines them: one source for checking and for the OpenAPI page.
+"""Requests and answers of the HTTP API as OpenAI defines them, for checking and for the OpenAPI page.
 
 Field names, bounds and defaults are those of OpenAI's API reference (audio: create transcription,
 create translation) as its Python SDK 3.54 has them. What OpenAI has and we do not is still a field

@@ -109,7 +109,7 @@ async def linger(request: Request, seconds: float = 5.0) -> None:
 
 
 async def _paced(request: Request) -> AsyncIterator[bytes]:
-    """The chunks of the body; raises Refused (408) when they come too slowly, Cancelled when they end early."""
+    """The chunks of the body. Raises Refused (408) when they come too slowly, Cancelled when they stop."""
     begun, size, more = time.monotonic(), 0, True
     while more:
         try:
