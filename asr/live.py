@@ -76,7 +76,7 @@ class LiveTranscriber:
     ):
         """Raises Unsupported when `backend` cannot do what `options` ask."""
         check(backend, options)
-        self.pace, self._options = pace, pace.options(options, backend)
+        self.pace, self._options = pace.on(backend), pace.options(options, backend)
         self._ladder = "temperature" in backend.can and options.temperature is None
         self._engine = backend.stream(self._options) if "stream" in backend.can else None
         self._timed = "words" in backend.can
@@ -87,6 +87,7 @@ class LiveTranscriber:
         self._start = 0  # the samples before this one are settled
         self._heard = 0  # the model has heard the samples before this one
         self._due = 0  # no draft before this one
+        self._worth = 0  # nor a hearing on the chance that the utterance is over
         self._over: int | None = None  # the utterance ends here; its final text is due
         self._forced = False  # ... because it was too long, not because of a pause
         self._pending: Pass | None = None
@@ -158,7 +159,7 @@ class LiveTranscriber:
         if self._over is not None:
             return Rank.FINAL
         if self._tape.end - self._endpoint.voiced_until >= _samples(self.pace.speculate):
-            return None if self._caught_up else Rank.PAUSE
+            return None if self._caught_up or self._tape.end < self._worth else Rank.PAUSE
         return Rank.DRAFT if self._tape.end >= self._due and not self._nothing_left else None
 
     def take(self) -> Pass:
@@ -193,7 +194,8 @@ class LiveTranscriber:
         unsure = any(failed(s) for s in segments)
         self._doubtful = unsure and self._ladder and not job.careful and self._engine is None
         self._heard, self._streamed = job.until, self._streamed + len(job.audio)
-        self._due = job.until + _samples(max(self.pace.interval, took))
+        self._worth = job.until + round(self.pace.growth * len(job.audio))
+        self._due = max(job.until + _samples(max(self.pace.interval, took)), self._worth)
         if self._doubtful:
             self._words.doubt(words)
             return self._update(())

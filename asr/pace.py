@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from asr.backends import Backend
 from asr.types import Options
 
+PAID = 0.5  # Pace.growth where audio leaves this machine: sent four times at most
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -20,9 +22,17 @@ class Pace:
     preroll: float = 0.3  # kept from before speech was detected: onsets are soft
     tail: float = 0.3  # of the silence after an utterance, heard with it
     lock: float = 3.0  # speech in one language after which that is the stream's language
+    # Before a buffer is heard again it grows by this share of itself. With g, each second of speech is heard
+    # at most 1/g + 2 times: 1/g in drafts that others follow, once in the last draft, once in the final pass.
+    growth: float = 0.0
     # Options.encoder_seconds of every pass. Much faster on CPUs, and not known to be safe on models
     # that were trained on 30 s only.
     encoder_seconds: float | None = None
+
+    def on(self, backend: Backend) -> Pace:
+        """This pace; with a bound on what is heard again where a server, which may cost money, hears it."""
+        here = backend.device in ("cpu", "cuda")
+        return self if here else replace(self, growth=max(self.growth, PAID))
 
     def options(self, asked: Options, backend: Backend) -> Options:
         """The options of a pass: what takes long is off, unless it was asked for."""

@@ -84,8 +84,8 @@ def _batches(coming: Iterator[Prepared], largest: int) -> Iterator[list[Prepared
         size = min(2 * size, largest)
 
 
-def _language(recording, backend, first: Window, vad) -> tuple[str, float]:
-    """The language most of the recording is in, and its probability.
+def _language(recording, backend, first: Window, vad) -> tuple[str | None, float | None]:
+    """The language most of the recording is in, and its probability; None where the backend heard none.
 
     Heard in the first window and in places spread over the whole recording, each counting by how
     much speech there is in it, up to ENOUGH.
@@ -101,7 +101,7 @@ def _language(recording, backend, first: Window, vad) -> tuple[str, float]:
     votes: Counter[str] = Counter()
     for heard, weight in zip(backend.detect(audio), speech, strict=True):
         votes.update({code: p * weight / sum(speech) for code, p in heard.items()})
-    return votes.most_common(1)[0]
+    return votes.most_common(1)[0] if votes else (None, None)
 
 
 @dataclass(frozen=True, slots=True)

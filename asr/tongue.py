@@ -24,7 +24,8 @@ class Tongue:
         named = [s for s in segments if s.language]
         if self.known or not named:
             return
-        self.latest, sure = named[-1].language, named[-1].language_probability or 0.0
+        self.latest, sure = named[-1].language, named[-1].language_probability
+        sure = 1.0 if sure is None else sure  # servers name it without saying how sure they are
         self._seconds[self.latest] += sure * seconds
         best, of_it = self._seconds.most_common(1)[0]
         if of_it >= max(self._enough, SHARE * sum(self._seconds.values())):

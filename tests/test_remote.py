@@ -19,6 +19,7 @@ from asr.catalogue import cached, card
 from asr.choice import choose
 from asr.config import Config
 from asr.errors import ASRError, BackendUnavailable, ConfigError, UnknownModel, Unsupported
+from asr.live import LiveTranscriber, replay
 from asr.models import Models
 from asr.pipeline import transcribe
 from asr.types import Options
@@ -27,7 +28,7 @@ from tests.browser import free_port
 from tests.conftest import DIGITS
 from tests.quirky import TEXT, Reply, Server
 from tests.speech import speak
-from tests.tones import loud, say
+from tests.tones import Tones, loud, say
 
 TOKEN = "hf_SecretOfTheOwner123"
 AUDIO = np.zeros(2 * SAMPLE_RATE, np.float32)
@@ -371,6 +372,47 @@ def test_the_language_of_a_recording_is_asked_once_and_then_sent(monkeypatch):
         assert list(transcribe(decode(talk), backend, Options(), vad=lambda: loud))
     sent = [c.form.get("language") for c in server.heard[met:]]
     assert sent[-1] == "en" and sent == sorted(sent, key=bool)
+
+
+# -- live
+
+
+class Elsewhere(Tones):
+    """Tones as if a server heard them."""
+
+    device = "somewhere.example"
+
+    def __init__(self, can=Tones.can):
+        super().__init__()
+        self.can, self.seconds = can, 0.0
+
+    def transcribe_batch(self, windows, options):
+        self.seconds += sum(map(len, windows)) / SAMPLE_RATE
+        return super().transcribe_batch(windows, options)
+
+
+@pytest.mark.parametrize("can", [Tones.can, Tones.can - {"words"}], ids=["words", "no-words"])
+@pytest.mark.parametrize("gap", [0.06, 0.4])
+def test_live_speech_is_sent_four_times_at_most(can, gap):
+    spoken = "ask not what your country can do for you ask what you can do for your country " * 4
+    audio, backend = say(spoken, gap=gap), Elsewhere(can)
+    live = LiveTranscriber(backend, Options(), vad=lambda: loud)
+    updates = list(replay(live, np.array_split(audio, len(audio) // 1600), backend))
+    assert "".join(s.text for u in updates for s in u.final).split() == spoken.split()
+    assert backend.seconds <= 4 * len(audio) / SAMPLE_RATE
+    assert any(u.draft or u.stable for u in updates)
+
+
+def test_a_live_session_is_heard_by_a_server_and_told_its_language_once_known(monkeypatch):
+    server = Server(quirky.openai, ["whisper-1"])
+    audio = np.concatenate([np.r_[say("ask not what"), np.zeros(SAMPLE_RATE, np.float32)] for _ in range(5)])
+    with remote(monkeypatch, server) as backend:
+        met = len(server.heard)
+        live = LiveTranscriber(backend, Options(), vad=lambda: loud)
+        finals = [s for u in replay(live, np.array_split(audio, 50), backend) for s in u.final]
+    assert len(finals) == 5 and all("Hello" in s.text for s in finals)
+    sent = [c.form.get("language") for c in server.heard[met:]]
+    assert sent[0] is None and sent[-1] == "en"
 
 
 # -- the owner's secrets

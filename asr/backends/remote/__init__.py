@@ -86,15 +86,13 @@ class Remote:
         return [list(h.segments) for h in self._connection.run(_together([self._hear(*a) for a in asked]))]
 
     def detect(self, windows: Sequence[np.ndarray]) -> list[dict[str, float]]:
-        """What the server calls the language of each window; it does not say how sure it is."""
+        """What the server calls the language of each window, as it does not say how sure it is.
+
+        Nothing for a window in which it heard nothing.
+        """
         found = self._connection.run(_together([self._hear(window, Options()) for window in windows]))
         named = [h.language for h in found]
-        usual = max(filter(None, named), key=named.count, default=None)
-        if usual is None:
-            raise BackendUnavailable(
-                f"{self.device} does not say which language it hears.", "Choose the language that is spoken."
-            )
-        return [{language or usual: 1.0} for language in named]
+        return [{language: 1.0} if language else {} for language in named]
 
     async def _hear(self, audio: np.ndarray, options: Options) -> Heard:
         seconds = len(audio) / SAMPLE_RATE
