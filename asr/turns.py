@@ -77,7 +77,7 @@ class Shared:
     """
 
     def __init__(self, backend: Backend, turns: Turns, anybody_live):
-        self.spec, self.languages = backend.spec, backend.languages
+        self.spec, self.device, self.languages = backend.spec, backend.device, backend.languages
         self.can = backend.can - {"stream"}
         self.batch_size = getattr(backend, "batch_size", 1)
         self._backend, self._turns, self._anybody_live = backend, turns, anybody_live

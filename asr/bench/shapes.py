@@ -11,11 +11,13 @@ import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import ctranslate2
 import numpy as np
 
 from asr.backends import Batching
+from asr.backends.faster_whisper.device import cores, place_of
 from asr.errors import UnknownModel
 from asr.types import Options, Segment
 
@@ -57,7 +59,7 @@ SHAPES = {
 class Burdened:
     """`backend`'s answers at the price of a Whisper of that shape."""
 
-    def __init__(self, backend: Batching, shape: str, device: str = "cpu", compute: str = "default"):
+    def __init__(self, backend: Batching, shape: str, device: str = "auto"):
         if shape not in SHAPES:
             raise UnknownModel(
                 f"There is no Whisper of the shape {shape!r}.", f"There are: {', '.join(SHAPES)}."
@@ -66,7 +68,11 @@ class Burdened:
         self.batch_size, self._backend, self._mels = backend.batch_size, backend, SHAPES[shape].mels
         with tempfile.TemporaryDirectory() as folder:
             _spec(SHAPES[shape]).save(folder)
-            self._model = ctranslate2.models.Whisper(folder, device=device, compute_type=compute)
+            place, compute = place_of(device, (Path(folder) / "model.bin").stat().st_size)
+            self._model = ctranslate2.models.Whisper(
+                folder, device=place, compute_type=compute, intra_threads=cores()
+            )
+        self.device = place
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         return self._backend.prepare(audio)
