@@ -279,6 +279,11 @@ class LiveTranscriber:
         return Update(tuple(final), stable, draft, self.behind, self._endpoint.speaking, self._exhausted)
 
     @property
+    def speaking(self) -> bool:
+        """An utterance is open."""
+        return self._endpoint.speaking
+
+    @property
     def behind(self) -> float:
         """Seconds of audio that were fed and not yet heard by the model; silence needs no hearing."""
         heard = self._tape.end

@@ -17,6 +17,7 @@ and heard again after a pause that doubles each time; the other streams of the b
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -34,6 +35,7 @@ from asr.turns import Shared, Turns
 from asr.types import Options, Segment
 from asr.vad import Silero, VoiceDetector
 
+QUIET = 1.0  # seconds a recording may have the model at a time while streams are open and nobody speaks
 BEAT = 0.02  # seconds between two rounds of the ears: WebRTC brings a piece every 20 ms
 STRAIN = 4.0  # seconds of waiting at which drafts stand back
 IDLE = 0.5  # seconds after which the model looks for failed passes to try again
@@ -61,7 +63,7 @@ class Scheduler:
         self._streams: list[LiveStream] = []
         self._lock = threading.Lock()
         self._turns = Turns()
-        self.files: Backend = Shared(backend, self._turns, lambda: bool(self._streams))
+        self.files: Backend = Shared(backend, self._turns, self._room)
         self._news, self._work = threading.Event(), threading.Event()
         self._closed = self._strained = False
         self._counts = dict.fromkeys(COUNTED, 0)
@@ -107,6 +109,12 @@ class Scheduler:
         for thread in self._threads:
             thread.join(timeout=10)
 
+    def _room(self) -> float:
+        """For how many seconds a recording may have the model at a time."""
+        if not (streams := list(self._streams)):
+            return math.inf
+        return 0.0 if any(s.speaking for s in streams) else QUIET
+
     def _forget(self, stream: LiveStream) -> None:
         with self._lock:
             if stream in self._streams:
@@ -118,10 +126,11 @@ class Scheduler:
         while not self._closed:
             self._news.wait()
             self._news.clear()
+            began = time.monotonic()
             for stream in list(self._streams):
                 stream.listen()
             self._work.set()
-            time.sleep(BEAT)
+            time.sleep(max(BEAT, time.monotonic() - began))  # at most half a core, however many streams
 
     # -- the model's thread
 

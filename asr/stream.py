@@ -56,7 +56,12 @@ class LiveStream:
 
     @property
     def behind(self) -> float:
+        """Seconds of audio that were fed and not yet heard by the model."""
         return self._live.behind
+
+    @property
+    def speaking(self) -> bool:
+        return self._live.speaking
 
     # -- for the scheduler
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -72,15 +73,16 @@ class Turns:
 class Shared:
     """The model as recordings use it: a Backend whose every call waits for its turn.
 
-    While anybody speaks live, windows go to the model one at a time instead of in full batches,
-    so nobody who speaks waits for more than one of them.
+    `room` says for how many seconds the model may be given away at a time. Batches are cut to that,
+    by what the last window took, so nobody who starts to speak waits for a whole batch.
     """
 
-    def __init__(self, backend: Backend, turns: Turns, anybody_live):
+    def __init__(self, backend: Backend, turns: Turns, room: Callable[[], float]):
         self.spec, self.device, self.languages = backend.spec, backend.device, backend.languages
         self.can = backend.can - {"stream"}
         self.batch_size = getattr(backend, "batch_size", 1)
-        self._backend, self._turns, self._anybody_live = backend, turns, anybody_live
+        self._backend, self._turns, self._room = backend, turns, room
+        self._each = math.inf  # seconds that a window took
 
     def transcribe(self, audio: np.ndarray, options: Options) -> Iterator[Segment]:
         segments = iter(self._backend.transcribe(audio, options))
@@ -103,9 +105,12 @@ class Shared:
         at = 0
         while at < len(windows):
             with self._turns.file():
-                size = 1 if self._anybody_live() else self.batch_size
-                answers = self._backend.transcribe_batch(windows[at : at + size], options[at : at + size])
-            at += size
+                room, began = self._room(), time.monotonic()
+                size = self.batch_size if room == math.inf else max(1, int(room / self._each))
+                part = slice(at, at + min(size, self.batch_size))
+                answers = self._backend.transcribe_batch(windows[part], options[part])
+                self._each = max(1e-6, time.monotonic() - began) / len(answers)
+            at += len(answers)
             yield answers
 
     def detect(self, windows: Sequence[np.ndarray]) -> list[dict[str, float]]:

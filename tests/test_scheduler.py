@@ -438,12 +438,23 @@ def test_recordings_go_through_the_same_model(opened):
     assert files.can == backend.can and files.spec == backend.spec and files.languages == backend.languages
 
 
-def test_while_somebody_speaks_recordings_come_one_window_at_a_time(opened):
+def test_recordings_make_room_for_whoever_may_speak(opened):
     backend = Tones()
     scheduler = opened(backend)
-    open_(scheduler)
-    scheduler.files.transcribe_batch([say("ask")] * 4, [Options()] * 4)
-    assert backend.batches == [1, 1, 1, 1]
+
+    def batches():
+        backend.batches.clear()
+        scheduler.files.transcribe_batch([say("ask")] * 8, [Options()] * 8)
+        return backend.batches
+
+    assert batches() == [8]
+    scheduler.files._each = 0.3
+    stream, listener = open_(scheduler)
+    assert batches()[0] == 3  # of 0.3 s each, while nobody speaks
+    stream.feed(say("ask not what"))
+    listener.wait(lambda u: u.stable or u.draft)
+    until(lambda: not scheduler._news.is_set())
+    assert batches() == [1] * 8
 
 
 def test_live_speech_and_recordings_do_not_starve_each_other(opened, monkeypatch):
@@ -513,7 +524,7 @@ def test_a_recording_that_is_stopped_or_fails_leaves_the_turn_free():
             raise ValueError
 
     turns = Turns()
-    files = Shared(Fails(), turns, lambda: False)
+    files = Shared(Fails(), turns, lambda: 1.0)
     words = files.transcribe(say("ask"), Options())
     next(words)
     with pytest.raises(ValueError):

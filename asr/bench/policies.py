@@ -85,6 +85,10 @@ class Buffered:
         return self._start + len(self._buffer)
 
     @property
+    def speaking(self) -> bool:
+        return True
+
+    @property
     def behind(self) -> float:
         return (self._clock + sum(map(len, self._inbox)) - self._heard) / SAMPLE_RATE
 
