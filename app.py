@@ -26,18 +26,18 @@ def main() -> int:
     try:
         config = Config.from_env()
         _work_in(config)
-        page, url = serve(config)
+        url, close = serve(config)
     except ASRError as e:
         print(f"{e.what}\n{e.fix}", file=sys.stderr)
         return 2
     print(f"Parlance is at {url}  (Ctrl+C stops it)", flush=True)
     stop.wait()
-    page.close(verbose=False)
+    close()
     return 0
 
 
 def serve(config: Config):
-    """Open the port, then load the model behind it; returns the page and its address."""
+    """Open the port, then load the model behind it; returns the address, and what closes it all."""
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
@@ -72,7 +72,13 @@ def serve(config: Config):
         what = f"Port {config.port} of {config.host} cannot be opened: {e}"
         raise ConfigError(what, "Is it in use? Choose another, for example ASR_PORT=7861.") from None
     models.start()
-    return page, url
+
+    def close() -> None:
+        page.close(verbose=False)  # its files go with it
+        sessions.close()
+        schedulers.close()
+
+    return url, close
 
 
 def _work_in(config: Config) -> None:
@@ -88,4 +94,6 @@ def _work_in(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # an engine's native threads abort an interpreter that is taken down around them

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Condition, Event, Thread
 
 from asr import audio, pipeline
-from asr.audio import Limits
+from asr.audio import Limits, Recording
 from asr.backends import Backend
 from asr.errors import ASRError, Busy, Cancelled
 from asr.types import Options, Segment, Transcript
 from ui import files
 
+Transcribe = Callable[[Recording, Backend, Options], Iterator[Segment]]
 log = logging.getLogger(__name__)
 
 
@@ -64,10 +65,18 @@ class Line:
 class Run(Thread):
     """Any thread may read the fields; only this one writes them. Raises Busy where the line is too long."""
 
-    def __init__(self, path: str, load: Callable[[], Backend], options: Options, limits: Limits, line: Line):
+    def __init__(
+        self,
+        path: str,
+        load: Callable[[], Backend],
+        options: Options,
+        limits: Limits,
+        line: Line,
+        transcribe: Transcribe = pipeline.transcribe,
+    ):
         super().__init__(daemon=True)
         self.path, self.options = path, options
-        self._load, self._limits, self._line = load, limits, line
+        self._load, self._limits, self._line, self._transcribe = load, limits, line, transcribe
         self._cancel = Event()
         self.stage = "waiting"
         self.segments: list[Segment] = []
@@ -146,7 +155,7 @@ class Run(Thread):
             self.model = backend.spec
             self._go("hearing")
             self.hearing_since = time.monotonic()
-            for segment in pipeline.transcribe(recording, backend, self.options):
+            for segment in self._transcribe(recording, backend, self.options):
                 self.segments.append(segment)
                 self._go("hearing")
 

@@ -53,7 +53,12 @@
   };
   const arrived = (path, file) => {
     window.parlancePicked = { path, orig_name: file.name, size: file.size, mime_type: file.type, meta: { _type: "gradio.FileData" } };
-    document.querySelector("#picked").click();
+    hand();
+  };
+  const hand = () => { // Gradio draws a tab bit by bit: the button may come later than the drop zone
+    const button = document.querySelector("#picked");
+    if (button) button.click();
+    else setTimeout(hand, 50);
   };
 
   // ---- the microphone ----
