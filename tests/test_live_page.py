@@ -45,7 +45,7 @@ NO_WAY = """
 """
 
 
-def record(path, *sentences, lead=1.5):
+def record(path, *sentences, lead=1.0):
     audio = np.concatenate([silence(lead), *(np.r_[say(s), silence(1.2)] for s in sentences)])
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -109,11 +109,14 @@ class Live:
     def until(self, script, **how):
         self.page.wait_for_function(script, **how)
 
+    def until_draft(self):
+        self.until("document.querySelector('#live-draft').innerText.length > 3")
+
     def until_state(self, state):
         self.until(f"document.documentElement.dataset.live === '{state}'")
 
     def until_text(self, text):
-        self.until("text => document.querySelector('#live-settled').textContent.includes(text)", arg=text)
+        self.until("text => document.querySelector('#live-settled')?.textContent.includes(text)", arg=text)
 
     def notice(self):
         return self.page.locator("#live-notice").inner_text() if self.page.is_visible("#live-notice") else ""
@@ -126,7 +129,7 @@ def test_speaking_reading_stopping_taking_away_and_coming_back(app, visit):
     live = visit(app.url)
     assert live.state() == "idle" and live.page.is_disabled("#live-clear")
     live.press()
-    live.until("document.querySelector('#live-draft').innerText.length > 3")
+    live.until_draft()
     live.until("document.documentElement.dataset.liveTransport === 'webrtc'")
     live.until_text("so ask")
     assert live.text() == SPEECH and not live.notice()
@@ -146,49 +149,47 @@ def test_speaking_reading_stopping_taking_away_and_coming_back(app, visit):
     assert not live.watch.outside and not live.watch.complaints
 
 
-def test_without_a_way_for_webrtc_the_socket_carries_the_audio(app, visit):
-    live = visit(app.url, NO_WAY)
-    live.press()
-    live.until_text("so ask")
-    assert live.text() == SPEECH and live.transport() == "socket" and not live.notice()
-
-
-def test_pages_are_independent_and_a_killed_one_leaves_nothing(app, visit, monkeypatch):
+def test_pages_are_independent_with_and_without_webrtc_and_a_killed_one_leaves_nothing(
+    app, visit, monkeypatch
+):
     monkeypatch.setattr("asr.session.GRACE", 0.5)
-    pages = [visit(app.url) for _ in range(3)]
+    plain, without, killed = pages = visit(app.url), visit(app.url, NO_WAY), visit(app.url)
     for live in pages:
         live.press()
-    killed = pages.pop()
-    killed.until("document.querySelector('#live-draft').innerText.length > 3")
+    killed.until_draft()
     session = app.sessions.get(killed.session())
     killed.page.context.close()
-    for live in pages:
+    for live in (plain, without):
         live.until_text("so ask")
-    assert [live.text() for live in pages] == [SPEECH, SPEECH]
-    assert len({live.session() for live in pages}) == 2
-    wait_for(lambda: not session.busy and session.state == "paused" and len(app.microphones.pcs) == 2)
+        assert live.text() == SPEECH and not live.notice()
+    assert plain.transport() == "webrtc" and without.transport() == "socket"
+    assert plain.session() != without.session()
+    wait_for(lambda: not session.busy and session.state == "paused" and len(app.microphones.pcs) == 1)
     assert SPEECH.startswith(session.transcript().text)
 
 
-@pytest.mark.parametrize("script", ["", NO_WAY], ids=["webrtc", "socket"])
-def test_a_network_that_was_away_costs_no_word(app, visit, script):
+def test_a_network_that_was_away_costs_no_word(app, visit):
     with closing(Cable(app.url)) as cable:
-        live = visit(cable.url, script)
-        live.press()
-        live.until("document.querySelector('#live-draft').innerText.length > 3")
+        pages = [visit(cable.url), visit(cable.url, NO_WAY)]
+        for live in pages:
+            live.press()
+        for live in pages:
+            live.until_draft()
         cable.cut()
-        live.until("document.querySelector('#live-status').innerText.includes('lost')")
+        for live in pages:
+            live.until("document.querySelector('#live-status').innerText.includes('lost')")
         time.sleep(3)
         cable.mend()
-        live.until_text("so ask")
-        assert live.text() == SPEECH and not live.page.locator(".gap").count()
+        for live in pages:
+            live.until_text("so ask")
+            assert live.text() == SPEECH and not live.page.locator(".gap").count()
 
 
 def test_webrtc_that_breaks_costs_no_word(app, visit):
     live = visit(app.url)
     live.press()
     live.until("document.documentElement.dataset.liveTransport === 'webrtc'")
-    live.until("document.querySelector('#live-draft').innerText.length > 3")
+    live.until_draft()
     (peer,) = app.microphones.pcs.values()
     ear = next(iter(app.microphones.handlers.values()))
     asyncio.run_coroutine_threadsafe(peer.close(), ear.loop).result(5)
@@ -201,7 +202,7 @@ def test_a_server_killed_and_started_again_costs_no_word(visit, tmp_path):
         live = visit(cable.url)
         live.press()
         live.until_text("for you")
-        live.until("document.querySelector('#live-draft').innerText.length > 3")
+        live.until_draft()
         cable.cut()
         before.sessions.close()  # nothing is settled or said goodbye to
         with stage(tmp_path) as after:
@@ -242,7 +243,7 @@ def test_starting_again_adds_to_the_transcript_and_clearing_can_be_undone(app, v
     assert live.text() == text
     live.page.click("#live-clear")
     live.press()
-    live.until("document.querySelector('#live-draft').innerText.length > 3")
+    live.until_draft()
     live.press()
     live.until_state("paused")
     live.page.click("#live-earlier summary")
@@ -260,7 +261,7 @@ def test_the_longest_session_ends_with_a_sentence_and_start_begins_another(visit
         assert live.page.evaluate("tracks.map(t => t.readyState)") == ["ended"]
         first = live.session()
         live.press()
-        live.until("document.querySelector('#live-draft').innerText.length > 3")
+        live.until_draft()
         assert live.session() != first
 
 
@@ -268,7 +269,7 @@ def test_a_full_server_says_so_and_lets_go_of_the_microphone(visit, tmp_path):
     with stage(tmp_path, live_sessions=1) as app:
         first, second = visit(app.url), visit(app.url)
         first.press()
-        first.until("document.querySelector('#live-draft').innerText.length > 3")
+        first.until_draft()
         second.press()
         second.until_state("idle")
         assert "places" in second.notice() and "Try again" in second.notice()
@@ -278,7 +279,7 @@ def test_a_full_server_says_so_and_lets_go_of_the_microphone(visit, tmp_path):
 def test_the_same_transcript_in_two_windows_goes_on_in_the_newest(app, visit):
     live = visit(app.url)
     live.press()
-    live.until("document.querySelector('#live-draft').innerText.length > 3")
+    live.until_draft()
     other = Live(live.page.context.new_page(), app.url)
     other.page.evaluate("id => sessionStorage.setItem('parlance-live', id)", live.session())
     other.page.reload()
