@@ -461,7 +461,7 @@ def test_a_pruned_large_model_is_known_without_its_name(tmp_path, digits, monkey
 
 
 def test_a_distilled_model_is_never_asked_for_its_language(spy, digits):
-    english = FasterWhisper("faster_whisper:distil", digits.decoder.model, digits.can, frozenset({"en"}))
+    english = FasterWhisper("faster_whisper:distil", digits.decoder.model, digits.can, frozenset({"en"}), 1)
     ((segment,),) = english.transcribe_batch([ONE], [Options()])
     assert (segment.language, segment.language_probability) == ("en", None)
 

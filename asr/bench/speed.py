@@ -30,7 +30,7 @@ import numpy as np
 
 from asr import backends, machine
 from asr.audio import Recording, decode, to_pcm16
-from asr.backends.faster_whisper import BATCH, device, weights
+from asr.backends.faster_whisper import device, weights
 from asr.backends.faster_whisper.decode import BEAM, padded
 from asr.bench.words import plain
 from asr.errors import ASRError, ConfigError
@@ -112,7 +112,7 @@ def whisperx(task: Task) -> Contender:
 
     def ready(recording: Recording) -> Run:
         audio = recording.read(0, recording.duration)
-        size = BATCH[place]
+        size = device.batch_size(loaded.model, folder)
         return lambda: (s["text"] for s in loaded.transcribe(audio, size, language=task.language)["segments"])
 
     return ready

@@ -17,12 +17,11 @@ from asr.audio import SAMPLE_RATE
 from asr.backends import Ability
 from asr.backends.faster_whisper import weights
 from asr.backends.faster_whisper.decode import FRAMES, Decoder, Job
-from asr.backends.faster_whisper.device import open_model, out_of_memory
+from asr.backends.faster_whisper.device import batch_size, open_model, out_of_memory
 from asr.errors import BackendUnavailable
 from asr.types import Options, Segment
 
 WINDOW = FRAMES // 100  # seconds
-BATCH = {"cpu": 8, "cuda": 16}  # windows to a call
 Item, Done = TypeVar("Item"), TypeVar("Done")
 
 log = logging.getLogger(__name__)
@@ -33,17 +32,24 @@ def load(model: str, device: str = "auto") -> FasterWhisper:
     folder = weights.find(model)
     opened = open_model(folder, device)
     name = weights.REPOSITORIES.get(model, model)
-    return FasterWhisper(f"faster_whisper:{model}", opened, *_knows(Path(name).name, folder, opened))
+    can, languages = _knows(Path(name).name, folder, opened)
+    return FasterWhisper(f"faster_whisper:{model}", opened, can, languages, batch_size(opened, folder))
 
 
 class FasterWhisper:
     """A loaded Whisper. Windows are audio (n,) or what `prepare` made of it."""
 
-    def __init__(self, spec: str, model: WhisperModel, can: frozenset[Ability], languages: frozenset[str]):
-        self.spec, self.can, self.languages = spec, can, languages
-        self.decoder = Decoder(model, english_only=languages == {"en"})
+    def __init__(
+        self,
+        spec: str,
+        model: WhisperModel,
+        can: frozenset[Ability],
+        languages: frozenset[str],
+        batch_size: int,
+    ):
+        self.spec, self.can, self.languages, self.batch_size = spec, can, languages, batch_size
         self.device = model.model.device
-        self.batch_size = BATCH[self.device]
+        self.decoder = Decoder(model, english_only=languages == {"en"})
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         """The features of a window: the part of its decoding that needs no engine."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import os
 import subprocess
@@ -19,6 +20,8 @@ from asr.errors import BackendUnavailable
 CUBLAS = "libcublas.so.12"
 WORKSPACE = 3 * 1024**3  # bytes that a batch of 16 windows may need beside the weights
 THREADS = 16  # more than this slow a decoder's small matrices down
+BATCH = {"cpu": 8, "cuda": 16}  # windows to a call at most
+KEYS = 256 * 1024**2  # bytes that the windows of a call may take in the decoder's memory on a CPU
 
 CUDA_FIX = "Install it: pip install nvidia-cublas-cu12. Or run on the CPU: set the device to cpu."
 
@@ -38,6 +41,22 @@ def open_model(folder: Path, device: str) -> WhisperModel:
     except (RuntimeError, ValueError) as e:
         raise _explained(e, folder, place) from e
     return model
+
+
+def batch_size(model: WhisperModel, folder: Path) -> int:
+    """How many windows are best decoded in one call.
+
+    On a CPU a batch gains a third at most, and every window in it costs what its keys and values
+    take: two float32 vectors per decoder layer for each of 1,500 encoded frames. (A GPU that has
+    not enough memory for its batch says so, and gets smaller ones.)
+    """
+    place = model.model.device
+    if place != "cpu":
+        return BATCH[place]
+    heads = json.loads((folder / "config.json").read_text()).get("alignment_heads") or [[31, 0]]
+    layers = 1 + max(layer for layer, _ in heads)  # the last ones align words
+    width = model.encode(_silence(model)[..., :100]).shape[2]
+    return max(1, min(BATCH[place], KEYS // (layers * 2 * 1500 * width * 4)))
 
 
 def place_of(device: str, weights: int) -> tuple[str, str]:
