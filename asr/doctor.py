@@ -134,6 +134,9 @@ def _model(config: Config, machine: Machine, cached: Cached) -> Finding:
     card = catalogue.card(choice.spec)
     if card is None:
         return _uncharted(choice.spec, says)
+    if card.setting and not cached(card):
+        fix = f"Set ASR_{card.setting.upper()}."
+        return Finding("model", f"{choice.spec} needs a server", "problem", fix)
     if not cached(card) and not machine.hub().reachable:
         return Finding("model", f"{says} It is not downloaded.", "problem", get_whisper(choice.spec))
     if not cached(card) and machine.free < card.download:

@@ -12,7 +12,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from asr import backends
+from asr import backends, doctor
 from asr.audio import SAMPLE_RATE, decode, load_audio
 from asr.backends.remote import connection
 from asr.catalogue import cached, card
@@ -39,7 +39,6 @@ WORDS = Options(word_timestamps=True)
 def quick(monkeypatch):
     """Short pauses, so that patience is tested in seconds."""
     monkeypatch.setattr(connection, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(connection, "LOST", 0.5)
 
 
 @contextmanager
@@ -437,7 +436,7 @@ def test_the_token_is_told_to_nobody(monkeypatch, caplog, status):
             shown.append(repr(list(backend.transcribe(AUDIO, Options()))))
         except ASRError as e:
             shown += [str(e), repr(e), repr(e.__cause__), repr(e.__context__)]
-    shown += [caplog.text, repr(Config.from_env())]
+    shown += [caplog.text, repr(Config.from_env()), repr(list(doctor._settings(Config.from_env())))]
     assert not [s for s in shown if TOKEN in s]
     assert all(c.token == f"Bearer {TOKEN}" for c in server.calls)
 
@@ -480,6 +479,12 @@ def test_nobody_but_the_owner_names_the_server(monkeypatch):
         with pytest.raises(BackendUnavailable, match="No endpoint is configured"):
             backends.load(spec)
     assert not cached(card("remote"))
+
+
+def test_the_doctor_says_what_a_model_elsewhere_needs(monkeypatch):
+    monkeypatch.delenv("ASR_ENDPOINT_URL", raising=False)
+    found = doctor._model(Config(model="remote"), None, cached)
+    assert (found.state, found.fix) == ("problem", "Set ASR_ENDPOINT_URL.")
 
 
 def test_a_configured_endpoint_goes_before_this_machine(monkeypatch):

@@ -25,8 +25,8 @@ from asr.errors import ASRError, BackendUnavailable, ConfigError
 AGAIN = (429, 502, 503, 504)
 LARGEST = 4 << 20  # bytes of an answer; half a minute of speech in JSON takes a few thousand
 TRY = 120.0  # seconds for one attempt: Hugging Face's image gives up then, too
-LOST = 10.0  # seconds for which a server that does not answer at all is tried; a sleeping one answers 503
-ODD = 3  # attempts at an answer that nobody can read, or that is an error of the server's own
+LOST = 5  # attempts at a server that cannot be reached, in ten seconds or so; a sleeping one answers 503
+ODD = 3  # attempts at an answer that breaks off, that nobody can read, or that is the server's own error
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 AWAKE = 60.0  # seconds after an answer for which a server that answers 503 is busy, not asleep
 Result = TypeVar("Result")
@@ -39,8 +39,7 @@ class Trouble(Exception):
     """An attempt failed in a way that may pass."""
 
     error: ASRError
-    patience: float  # seconds since the first attempt, after which it is told
-    attempts: float = float("inf")
+    attempts: float = float("inf")  # at most so many in a row
     pause: float = 0.0  # seconds the server asks for
     asleep: bool = False
 
@@ -80,41 +79,41 @@ class Connection:
         Tries again with growing pauses where that may help, `endpoint_patience` seconds in all.
         Raises BackendUnavailable. `read` raises Garbled for what it cannot read.
         """
-        began, attempt = time.monotonic(), 0
-        while True:
-            left = self.patience - (time.monotonic() - began)
-            try:
-                answer, found = await self._attempt(method, path, read, min(left, TRY), request)
-                waking.pop(self.spec, None)
-                return answer, found
-            except Trouble as e:
-                trouble = e
-            attempt, elapsed = attempt + 1, time.monotonic() - began
-            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-            pause = max(pause, trouble.pause)
-            if attempt >= trouble.attempts or elapsed + pause > min(trouble.patience, self.patience):
-                waking.pop(self.spec, None)
-                raise trouble.error
-            if trouble.asleep:
-                waking.setdefault(self.spec, began)
-                log.warning("The endpoint %s is waking up (%.0f s).", self.host, elapsed)
-            await asyncio.sleep(pause)
+        began, attempt, same, before = time.monotonic(), 0, 0, None
+        try:
+            while True:
+                left = self.patience - (time.monotonic() - began)
+                try:
+                    return await self._attempt(method, path, read, min(left, TRY), request)
+                except Trouble as e:
+                    trouble = e
+                attempt, elapsed = attempt + 1, time.monotonic() - began
+                same = same + 1 if trouble.attempts == before else 1
+                pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+                before, pause = trouble.attempts, max(pause, trouble.pause)
+                if same >= trouble.attempts or elapsed + pause > self.patience:
+                    raise trouble.error
+                if trouble.asleep:
+                    waking.setdefault(self.spec, began)
+                    log.warning("The endpoint %s is waking up (%.0f s).", self.host, elapsed)
+                await asyncio.sleep(pause)
+        finally:
+            waking.pop(self.spec, None)
 
     async def _attempt(self, method, path, read, seconds: float, request: dict):
         try:
-            async with self._places:
-                with anyio.fail_after(seconds):
+            with anyio.fail_after(seconds):
+                async with self._places:
                     answer = await self._send(method, path, request)
         except TimeoutError:
             what = f"{self.host} did not answer within {seconds:.0f} s."
-            error = BackendUnavailable(what, "Is it overloaded? Try again in a minute.")
-            raise Trouble(error, self.patience) from None
-        except httpx.TransportError as e:
-            raise Trouble(self._lost(e), LOST) from None
+            raise Trouble(BackendUnavailable(what, "Is it overloaded? Try again in a minute.")) from None
+        except httpx.RequestError as e:
+            raise self._lost(e) from None
         if answer.status in AGAIN:
             raise self._not_now(answer)
         if answer.status >= 500:
-            raise Trouble(self.refused(answer), self.patience, ODD)
+            raise Trouble(self.refused(answer), ODD)
         if answer.status != 200:
             return answer, None
         try:
@@ -125,7 +124,7 @@ class Connection:
         except Garbled as e:
             what = f"{self.host} answered with something that is no transcript ({e})."
             fix = "Is ASR_ENDPOINT_URL the address of a transcription API? Its log may say more."
-            raise Trouble(BackendUnavailable(what, fix), self.patience, ODD) from None
+            raise Trouble(BackendUnavailable(what, fix), ODD) from None
 
     async def _send(self, method: str, path: str, request: dict) -> Answer:
         body = bytearray()
@@ -146,25 +145,23 @@ class Connection:
                 f"{self.host} takes no more requests now (429).{later}",
                 "Wait, raise the limit of your account, or lower ASR_ENDPOINT_AT_ONCE.",
             )
-            return Trouble(error, self.patience, pause=pause)
+            return Trouble(error, pause=pause)
         if time.monotonic() - self._awake < AWAKE:
             error = BackendUnavailable(f"{self.host} is busy ({answer.status}).", "Try again in a minute.")
-            return Trouble(error, self.patience, pause=pause)
+            return Trouble(error, pause=pause)
         error = BackendUnavailable(
             f"The endpoint {self.host} is still waking up after {self.patience:.0f} s ({answer.status}).",
             "Try again in a few minutes; if it never wakes up, its own log says why.",
         )
-        return Trouble(error, self.patience, pause=pause, asleep=True)
+        return Trouble(error, pause=pause, asleep=True)
 
-    def _lost(self, error: httpx.TransportError) -> BackendUnavailable:
+    def _lost(self, error: httpx.RequestError) -> Trouble:
         if isinstance(error, httpx.ConnectError):
-            return BackendUnavailable(
-                f"{self.host} cannot be reached: {str(error)[:200]}.",
-                "Is ASR_ENDPOINT_URL right, and is that server running?",
-            )
-        return BackendUnavailable(
-            f"{self.host} broke off its answer ({type(error).__name__}).", "Try again; its log says why."
-        )
+            what = f"{self.host} cannot be reached: {str(error)[:200]}."
+            fix = "Is ASR_ENDPOINT_URL right, and is that server running?"
+            return Trouble(BackendUnavailable(what, fix), LOST)
+        what = f"{self.host} broke off its answer ({type(error).__name__})."
+        return Trouble(BackendUnavailable(what, "Try again; its log says why."), ODD)
 
 
 @cache
@@ -182,8 +179,9 @@ def _address(config: Config) -> str:
         raise BackendUnavailable("No endpoint is configured.", "Set ASR_ENDPOINT_URL to its address.")
     try:
         parts = urlsplit(url)
-        wrong = parts.scheme not in ("http", "https") or not parts.hostname or bool(parts.port == 0)
-    except ValueError:
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
         wrong = True
     if wrong:
         raise ConfigError("ASR_ENDPOINT_URL is no web address.", "Write it like https://host/v1.")
