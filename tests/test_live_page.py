@@ -9,14 +9,18 @@ import wave
 from contextlib import ExitStack, closing
 
 import httpx
+import jiwer
 import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from asr.audio import to_pcm16
+from asr.audio import decode, to_pcm16
+from asr.pipeline import transcribe
 from asr.types import Segment
 from tests import browser as chromium
-from tests.browser import Watch, launch, playwright  # noqa: F401  a fixture
+from tests import speech
+from tests.browser import Watch, launch, playwright, serve  # noqa: F401  playwright is a fixture
+from tests.conftest import DIGITS
 from tests.hall import Cable, Slow, address, stage
 from tests.tones import say, silence
 
@@ -45,8 +49,8 @@ NO_WAY = """
 """
 
 
-def record(path, *sentences, lead=1.0):
-    audio = np.concatenate([silence(lead), *(np.r_[say(s), silence(1.2)] for s in sentences)])
+def record(path, audio):
+    """A WAV for the fake microphone, which speaks it once per opening."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -58,9 +62,9 @@ def record(path, *sentences, lead=1.0):
 @pytest.fixture(scope="module")
 def speaking(playwright, tmp_path_factory):  # noqa: F811
     """A Chromium into whose microphones SPEECH is spoken, once per opening."""
-    with closing(
-        launch(playwright, record(tmp_path_factory.mktemp("voice") / "speech.wav", *SENTENCES))
-    ) as it:
+    audio = np.concatenate([silence(1.0), *(np.r_[say(s), silence(1.2)] for s in SENTENCES)])
+    wav = record(tmp_path_factory.mktemp("voice") / "speech.wav", audio)
+    with closing(launch(playwright, wav)) as it:
         yield it
 
 
@@ -368,6 +372,32 @@ def test_no_permission_or_no_microphone_is_explained(app, playwright, monkeypatc
         live.press()
         live.until("!document.querySelector('#live-notice').hidden")
         assert says in live.notice() and "press Start again" in live.notice() and live.state() == "idle"
+
+
+def test_a_real_whisper_live_in_the_browser_writes_what_it_writes_of_the_recording(
+    playwright,  # noqa: F811
+    digits,
+    tmp_path,
+):
+    audio, _ = speech.digits(
+        "nine eight five four one seven two six three zero five five one", lead=1.0, tail=1.5
+    )
+    recorded = "".join(s.text for s in transcribe(decode(audio), digits))
+    with (
+        serve(ASR_MODEL=f"faster_whisper:{DIGITS}") as url,
+        closing(launch(playwright, record(tmp_path / "digits.wav", audio))) as it,
+    ):
+        live = Live(it.new_page(), url)
+        live.press()
+        live.page.wait_for_timeout(1000 * len(audio) / 16_000)
+        live.press()
+        live.until_state("paused")
+        assert jiwer.wer(plain(recorded), plain(live.text())) <= 0.1
+        assert not live.watch.outside and not live.watch.complaints
+
+
+def plain(text):
+    return " ".join(re.sub(r"[^\w\s]", " ", text.lower()).split())
 
 
 def wait_for(what, seconds=15):
