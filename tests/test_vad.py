@@ -51,9 +51,8 @@ def test_how_a_stream_is_chopped_makes_no_difference(talk, seed):
     np.testing.assert_array_equal(np.cumsum([len(t) for t in told]), fed // FRAME)  # each as soon as known
 
 
-def test_it_is_the_network_as_faster_whisper_runs_it(talk, monkeypatch):
+def test_it_is_the_network_as_faster_whisper_runs_it(talk):
     theirs = pytest.importorskip("faster_whisper.vad").get_vad_model()
-    monkeypatch.setattr(vad, "_hiss", lambda: np.zeros(FRAME, np.float32))
     audio = talk[: len(talk) // FRAME * FRAME]
     # Theirs zeroes the end of the last frame, in the caller's array.
     np.testing.assert_allclose(Silero()(audio)[:-1], theirs(audio.copy())[:-1], atol=1e-4)
@@ -108,7 +107,7 @@ def test_a_missing_network_is_said(monkeypatch):
 
 def frames(text: str) -> np.ndarray:
     """A probability per character: '#' speech, '+' between the thresholds, '.' silence."""
-    return np.array([{"#": 0.9, "+": 0.4, ".": 0.1}[c] for c in text], np.float32)
+    return np.array([{"#": 0.9, "+": 0.3, ".": 0.1}[c] for c in text], np.float32)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +289,22 @@ def test_a_monologue_is_one_window():
 def test_quiet_recordings_are_heard_like_loud_ones(talk, times):
     loud, quiet = found(talk), found(talk * np.float32(times))
     assert [(s.start, s.end) for s in quiet] == [pytest.approx((s.start, s.end), abs=0.2) for s in loud]
+
+
+@pytest.mark.parametrize("peak", [0.1, 0.3, 0.9])
+def test_short_words_in_digital_silence_are_heard(peak):
+    """The bare network misses several of them."""
+    files = sorted(Path(__file__).parents[2].glob("shared/data/fsdd/*.wav"))[::30]
+    if not files:
+        pytest.skip("the recordings of ../shared/data are not here")
+    words = [load_audio(f) for f in files]
+    audio = np.concatenate([np.r_[peak / np.abs(w).max() * w, tones.silence(2)] for w in words])
+    heard, at, missed = found(audio, gap=0.1), 0.0, 0
+    for word in words:
+        end = at + len(word) / SAMPLE_RATE
+        missed += not any(s.start < end and at < s.end for s in heard)
+        at = end + 2
+    assert missed <= 2
 
 
 @pytest.mark.parametrize("gap", [0.3, 1.0, 4.0])
