@@ -10,6 +10,8 @@ import pytest
 from asr import backends
 from asr.errors import BackendUnavailable, UnknownModel, Unsupported
 from asr.types import Options
+from tests import quirky
+from tests.quirky import Server
 from tests.tones import say
 
 ASKED = {  # a value for every option, unlike what an engine does when nobody asks
@@ -74,7 +76,34 @@ def pocketsphinx(monkeypatch, backend):
     return {"language": True, "word_timestamps": True}.get  # it knows one language, and always times words
 
 
-ENGINES = {"faster_whisper": ("digits", faster_whisper), "pocketsphinx": ("sphinx", pocketsphinx)}
+SERVER = Server(quirky.openai, ["whisper-1"])
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    """A server with OpenAI's audio API, as a backend."""
+    with pytest.MonkeyPatch.context() as patch, quirky.quirky(SERVER) as url:
+        patch.setenv("ASR_ENDPOINT_URL", url)
+        yield backends.load("remote:auto")
+
+
+def remote(monkeypatch, backend):
+    SERVER.calls.clear()
+
+    def reached(option: str) -> bool:
+        form = SERVER.calls[-1].form
+        if option == "word_timestamps":
+            return "word" in SERVER.calls[-1].fields["timestamp_granularities[]"]
+        return form.get(option) == str(ASKED[option])
+
+    return reached
+
+
+ENGINES = {  # the fixture that gives a backend, and what tells whether an option reached its engine
+    "faster_whisper": ("digits", faster_whisper),
+    "pocketsphinx": ("sphinx", pocketsphinx),
+    "remote": ("endpoint", remote),
+}
 
 
 @pytest.fixture(params=ENGINES)

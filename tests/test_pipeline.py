@@ -269,6 +269,13 @@ def test_a_given_language_is_not_questioned():
     assert {s.language_probability for s in heard} == {None}
 
 
+def test_a_backend_that_cannot_tell_the_language_decodes_all_the_same():
+    backend = Bilingual()
+    backend.detect = lambda windows: [{} for _ in windows]
+    heard = run(chatter(70), backend, Options())
+    assert heard and {s.language_probability for s in heard} == {None}
+
+
 def test_one_window_is_left_to_the_engine_which_detects_as_it_decodes():
     backend = Bilingual()
     run(decode(np.concatenate([say("ask not"), silence(3)])), backend, Options())
