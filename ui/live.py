@@ -102,7 +102,7 @@ def same_origin(connection: HTTPConnection) -> None:
     if origin and urlsplit(origin).netloc not in asked:
         raise Refused(
             "This connection does not come from Parlance's own page.",
-            "Behind a proxy: let it pass the Host header on (nginx: proxy_set_header Host $host).",
+            "Behind a proxy: let it pass the Host header on (nginx: proxy_set_header Host $http_host).",
             status=403,
         )
 
