@@ -11,7 +11,7 @@ FLOORS = [
     {"asr.audio.pcm", "asr.audio.source"},
     {"asr.audio.recording", "asr.audio.demuxing", "asr.audio.encoding"},
     {"asr.audio.decoding"},
-    {"asr.config", "asr.audio", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
+    {"asr.config", "asr.audio", "asr.spans", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
     {"asr.backends.remote.refusals"},
     {"asr.backends.remote.answers", "asr.backends.remote.wire", "asr.backends.faster_whisper.segments"},
     {"asr.backends.remote.connection"},

@@ -10,10 +10,11 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from asr import vad
+from asr import spans, vad
 from asr.audio import SAMPLE_RATE, Recording, decode, load_audio, to_pcm16
 from asr.errors import BackendUnavailable
-from asr.vad import FRAME, HOP, Silero, Span, speech_spans, stretches, windows
+from asr.spans import FRAME, HOP, Span, packed
+from asr.vad import Silero, stretches
 from tests import speech, tones
 
 SENTENCE = "my fellow americans ask not what your country can do for you ask what you can do for your country"
@@ -105,13 +106,21 @@ def test_a_missing_network_is_said(monkeypatch):
 # -- spans
 
 
+def speech_spans(probabilities: np.ndarray, **rules) -> list[Span]:
+    return list(spans.speech_spans(probabilities, len(probabilities) * FRAME, **rules))
+
+
+def windows(probabilities: np.ndarray, longest: float = 30.0, gap: float = 3.0) -> list[Span]:
+    return list(packed(speech_spans(probabilities), probabilities, longest, gap))
+
+
 def frames(text: str) -> np.ndarray:
     """A probability per character: '#' speech, '+' between the thresholds, '.' silence."""
     return np.array([{"#": 0.9, "+": 0.3, ".": 0.1}[c] for c in text], np.float32)
 
 
 @pytest.mark.parametrize(
-    "heard, spans",
+    "heard, expected",
     [
         ("", []),
         ("......", []),
@@ -125,8 +134,9 @@ def frames(text: str) -> np.ndarray:
         (".................####.", [(17, 21)]),
     ],
 )
-def test_speech_begins_when_certain_and_lasts_while_likely(heard, spans):
-    assert [(round(s.start / HOP), round(s.end / HOP)) for s in speech_spans(frames(heard), pad=0)] == spans
+def test_speech_begins_when_certain_and_lasts_while_likely(heard, expected):
+    found = speech_spans(frames(heard), pad=0)
+    assert [(round(s.start / HOP), round(s.end / HOP)) for s in found] == expected
 
 
 def test_spans_are_widened_but_never_overlap():
@@ -165,12 +175,11 @@ class Script:
 @pytest.mark.parametrize("seed", range(6))
 def test_windows_hold_all_speech_in_order_and_are_never_too_long(seed, longest, gap):
     p = chatter(seed)
-    spans = speech_spans(p)
-    cut = windows(spans, p, longest, gap)
+    cut = windows(p, longest, gap)
     assert all(0 < w.duration <= longest + 1e-9 for w in cut)
     assert all(a.end <= b.start for a, b in pairwise(cut))
     inside, spoken = np.zeros(len(p) * FRAME, bool), np.zeros(len(p) * FRAME, bool)
-    for mask, parts in ((inside, cut), (spoken, spans)):
+    for mask, parts in ((inside, cut), (spoken, speech_spans(p))):
         for s in parts:
             mask[round(s.start * SAMPLE_RATE) : round(s.end * SAMPLE_RATE)] = True
     assert inside[spoken].all()
@@ -182,7 +191,7 @@ def test_windows_hold_all_speech_in_order_and_are_never_too_long(seed, longest, 
 @pytest.mark.parametrize("seed", range(6))
 def test_windows_found_while_reading_are_those_of_the_whole(seed):
     p = chatter(seed)
-    whole = windows(speech_spans(p), p)
+    whole = windows(p)
     heard = list(stretches(Recording(np.zeros(len(p) * FRAME, np.int16)), Script(p)))
     assert [Span(s.start, s.end) for s in heard] == whole and len(whole) > 5
     for s in heard:
@@ -202,7 +211,7 @@ def test_a_talker_without_pauses_is_cut_where_it_is_quietest():
     dips = [25.0, 48.0, 71.0]
     for t in dips:
         p[int(t / HOP) - 2 : int(t / HOP) + 3] = 0.4
-    cut = windows(speech_spans(p), p)
+    cut = windows(p)
     assert [w.end for w in cut[:-1]] == pytest.approx(dips, abs=0.1)
     assert all(a.end == b.start for a, b in pairwise(cut))
 
@@ -211,21 +220,21 @@ def test_long_pauses_are_better_places_than_short_ones():
     p = np.full(int(45 / HOP), 0.95, np.float32)
     p[int(24 / HOP) :][:14] = 0.05  # nearly half a second
     p[int(29 / HOP) :][:3] = 0.05  # a stop consonant
-    assert windows(speech_spans(p), p)[0].end == pytest.approx(24.2, abs=0.3)
+    assert windows(p)[0].end == pytest.approx(24.2, abs=0.3)
 
 
 def test_windows_are_few_and_full():
     """The number of windows is what a recording costs: each is padded to 30 s."""
     talk = np.tile(frames("#" * 90 + "." * 22), 250)  # sentences of 2.9 s, pauses of 0.7 s
-    cut = windows(speech_spans(talk), talk)
+    cut = windows(talk)
     assert len(cut) <= 1.15 * len(talk) * HOP / 30
 
 
 def test_a_long_silence_is_in_no_window():
     p = frames("#" * 60 + "." * 150 + "#" * 60 + "." * 50 + "#" * 60)
-    first, second = windows(speech_spans(p), p)
+    first, second = windows(p)
     assert first.end < 2.5 and second.start > 6
-    assert len(windows(speech_spans(p), p, gap=10)) == 1
+    assert len(windows(p, gap=10)) == 1
 
 
 def test_nothing_drifts_in_three_hours(tmp_path):
