@@ -54,7 +54,7 @@ class Voice(MediaStreamTrack):
 def hall(folder, backend=None, admit=lambda _: None, **settings):
     with sessions(folder, backend, **settings) as house:
         microphones = Microphones(house, IceServers(Config()), admit)
-        routes = [*stream.routes(house, Everybody, "/live/socket"), *microphones.routes("/live")]
+        routes = [*stream.routes(house, Everybody, "/live/session"), *microphones.routes("/live")]
         with serving(routes) as port:
             yield f"127.0.0.1:{port}/live", house, microphones
 
@@ -62,7 +62,7 @@ def hall(folder, backend=None, admit=lambda _: None, **settings):
 @asynccontextmanager
 async def speaker(url, voice):
     """A page: what `voice` says goes over a socket, then by WebRTC; gives the socket and the connection."""
-    async with connect(f"ws://{url}/socket") as socket:
+    async with connect(f"ws://{url}/session") as socket:
         session = json.loads(await socket.recv())["session"]
         speaking = asyncio.create_task(speak(socket, voice))
         peer = await offer(url, session, voice)
