@@ -123,6 +123,11 @@ def ts(seconds: float = 1.0, later: float = 0.0) -> bytes:
 # -- harm
 
 
+def _outgrown(data: bytes) -> bytes:
+    """A WAV whose header knows of its first half second only."""
+    return data[:4] + struct.pack("<I", 16_036) + data[8:40] + struct.pack("<I", 16_000) + data[44:]
+
+
 def hurt(data: bytes, share: float = 0.03, seed: int = 0) -> bytes:
     """The same file with a stretch in its middle overwritten by noise."""
     middle, length = len(data) // 2, int(len(data) * share)
@@ -275,6 +280,7 @@ HEARD: dict[str, tuple[float, Callable[[], bytes]]] = {
     "size unknown.wav": (1, lambda: wav(size=2**32 - 1)),
     "size zero.wav": (1, lambda: wav(size=0)),
     "size too large.wav": (1, lambda: wav(size=10**9)),
+    "size too small.wav": (40, lambda: _outgrown(wav(tone(40).tobytes()))),
     "cut off.wav": (1, lambda: wav(tone(2).tobytes())[: 2 * RATE + 44]),
     "cut off.mp3": (5, lambda: half(mp3(10))),
     "cut off.ogg": (5, lambda: half(ogg(10))),

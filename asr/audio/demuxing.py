@@ -5,6 +5,7 @@ It sees only the bytes that we hand it: it opens no file and no address by itsel
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -23,6 +24,7 @@ CONTAINERS = (
     "rm,shn,sox,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
 )
 PATIENCE = 1000  # errors without a packet between them; an Ogg file takes one to skip 64 KB of damage
+TRAILER = 1 << 20  # bytes: what follows the sound in a WAV, titles and covers, is shorter
 COMMON = "WAV, MP3, M4A, OGG, FLAC, WebM, MP4 and MKV all work."
 
 
@@ -37,14 +39,25 @@ class _Bytes:
 def demuxed(file: BinaryIO) -> Iterator[InputContainer]:
     """The file as a container of tracks; raises AudioError where it is none that we read."""
     rules = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
+    if _outgrew_its_header(file):
+        rules["ignore_length"] = "1"
     try:
         container = av.open(
             _Bytes(file), io_open=_nothing_else, metadata_errors="replace", container_options=rules
         )
     except (av.FFmpegError, OSError, ValueError) as e:
-        raise AudioError("This is not an audio or video file that can be read.", COMMON) from e
+        fix = f"If it is one, it was cut off or damaged on its way: get it again. {COMMON}"
+        raise AudioError("This is not an audio or video file that can be read.", fix) from e
     with container:
         yield container
+
+
+def _outgrew_its_header(file: BinaryIO) -> bool:
+    """Whether this is a WAV longer than it says: above 4 GiB, or of a recorder that was switched off."""
+    head = file.read(8)
+    size = file.seek(0, os.SEEK_END) or file.tell()
+    file.seek(0)
+    return head[:4] == b"RIFF" and int.from_bytes(head[4:], "little") + TRAILER < size
 
 
 def _nothing_else(url: str, flags: int, options: dict):
