@@ -284,12 +284,20 @@ class LiveTranscriber:
         return self._endpoint.speaking
 
     @property
+    def fed(self) -> int:
+        """Samples, ever."""
+        return self._ear.fed
+
+    @property
+    def reached(self) -> int:
+        """The model has heard the samples before this one, or they need no hearing: silence does not."""
+        speech_waits = self._endpoint.speaking and not (self._caught_up and self._ear.empty)
+        return self._heard if speech_waits else self._tape.end
+
+    @property
     def behind(self) -> float:
-        """Seconds of audio that were fed and not yet heard by the model; silence needs no hearing."""
-        heard = self._tape.end
-        if self._endpoint.speaking and not (self._caught_up and self._ear.empty):
-            heard = self._heard
-        return max(0, self._ear.fed - heard) // FRAME * FRAME / SAMPLE_RATE
+        """Seconds of audio that were fed and not yet heard by the model."""
+        return max(0, self.fed - self.reached) // FRAME * FRAME / SAMPLE_RATE
 
 
 def replay(live: LiveTranscriber, audio: Iterable[np.ndarray], backend: Backend) -> Iterator[Update]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError
 from asr.live import LiveTranscriber, Update
 from asr.passes import Pass, Rank
@@ -33,6 +34,7 @@ class LiveStream:
         self._live, self._on_update, self._wake, self._forget = live, on_update, wake, forget
         self._lock = threading.RLock()  # re-entrant: `on_update` may close its own stream
         self._closed = False
+        self._reached = 0  # the sample that the model has come to
         self._retry = 0.0  # seconds until a failed pass was or is tried again
         self.not_before = 0.0
         self.wanted_since: float | None = None
@@ -56,8 +58,8 @@ class LiveStream:
 
     @property
     def behind(self) -> float:
-        """Seconds of audio that were fed and not yet heard by the model."""
-        return self._live.behind
+        """Seconds of audio that were fed and not yet heard by the model; from any thread, without waiting."""
+        return max(0, self._live.fed - self._reached) / SAMPLE_RATE
 
     @property
     def speaking(self) -> bool:
@@ -107,6 +109,7 @@ class LiveStream:
         """What goes wrong in one stream ends that stream, with the words it has, and no other."""
         try:
             yield
+            self._reached = self._live.reached
         except Exception:
             log.exception("a live stream broke")
             self._give_up(BROKEN)

@@ -47,10 +47,13 @@ class Turns:
         since = time.monotonic()
         with self._free:
             self._files.append(since)
-            while self._busy or self._files[0] is not since or (self._live and not self._overdue()):
-                self._free.wait(PATIENCE / 4)
-            self._files.popleft()
-            self._busy = True
+            try:
+                while self._busy or self._files[0] != since or (self._live and not self._overdue()):
+                    self._free.wait(PATIENCE / 4)
+                self._busy = True
+            finally:  # also when whoever waits is interrupted: a place nobody takes would stop everybody
+                self._files.remove(since)
+                self._free.notify_all()
             self.file_calls, self.file_wait = self.file_calls + 1, time.monotonic() - since
         began = time.monotonic()
         try:

@@ -178,6 +178,22 @@ def test_streams_hear_how_far_behind_they_are(opened):
     listener.wait(lambda u: u.draft and u.behind < 1)
 
 
+def test_how_far_behind_a_stream_is_can_be_asked_at_any_time(opened):
+    scheduler, told, go_on = opened(Tones()), threading.Event(), threading.Event()
+
+    def slow_listener(update):
+        told.set()
+        assert go_on.wait(10)
+
+    stream = scheduler.open(Options(), slow_listener)
+    stream.feed(say(SPEECH))
+    assert told.wait(10)
+    began = time.monotonic()
+    assert stream.behind > 3 and scheduler.stats()["behind_max"] > 3 and stream.speaking
+    assert time.monotonic() - began < 5
+    go_on.set()
+
+
 def test_under_strain_finals_do_not_share_their_call_with_drafts(opened, monkeypatch):
     monkeypatch.setattr("asr.scheduler.STRAIN", 0.05)
     gate = Gate()

@@ -89,8 +89,16 @@ class Buffered:
         return True
 
     @property
+    def fed(self) -> int:
+        return self._clock + sum(map(len, self._inbox))
+
+    @property
+    def reached(self) -> int:
+        return self._heard
+
+    @property
     def behind(self) -> float:
-        return (self._clock + sum(map(len, self._inbox)) - self._heard) / SAMPLE_RATE
+        return (self.fed - self.reached) / SAMPLE_RATE
 
 
 class Chunked(Buffered):
