@@ -13,9 +13,8 @@ after it keep their true times.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import numpy as np
 
@@ -24,104 +23,14 @@ from asr.errors import ASRError, Busy, SessionOver
 from asr.journal import Entry, Gap, Journal
 from asr.live import Update
 from asr.seam import offset
+from asr.source import House, Leg, Now, Source, State, Stream
 from asr.types import Options, Segment, Transcript
 
 GRACE = 10.0  # seconds a lost source has to come back in the middle of a word
 IDLE = 30.0  # seconds without audio after which a source has gone, whatever its transport believes
+SETTLING = 20.0  # seconds our last stream may take to give its place to our next
 TAIL, ALIKE = 2 * SAMPLE_RATE, SAMPLE_RATE // 2  # samples kept for a seam; that both sides of it must have
 SEAM = 0.5  # seconds missing that are no gap worth a mark: hardly a word
-
-State = Literal["connecting", "live", "paused", "over"]
-
-
-class Stream(Protocol):
-    """What `House.open` returns: one stream of a scheduler."""
-
-    behind: float  # seconds of audio that were fed and not yet heard by the model
-
-    def feed(self, audio: np.ndarray) -> None: ...
-    def finish(self) -> None: ...
-    def close(self) -> None: ...
-
-
-# Gets "backend:model" (None: the default), what is asked of it, and who wants its updates.
-Open = Callable[[str | None, Options, Callable[[Update], None]], Stream]
-
-
-class House(Protocol):
-    """What a session needs of the place it lives in."""
-
-    open: Open
-    clock: Callable[[], float]  # wall clock, seconds
-    longest: float  # seconds a session may last
-    resume: float  # seconds in which a paused session may be continued
-
-    def admit(self, session: Session) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """What can still change: everything about a session but its settled entries."""
-
-    state: State
-    settling: bool  # nobody speaks any more, the last words are still being recognised
-    opening: bool  # the model is being loaded
-    transport: str  # how the audio comes
-    stable: str
-    draft: str
-    behind: float  # seconds
-    speaking: bool
-    heard: float  # seconds since the session's start that audio has been taken for
-    trouble: str  # why the model's last pass failed; its audio is kept and will be heard again
-    error: ASRError | None  # why the session takes no audio
-
-
-class Leg:
-    """The life of one stream, which starts somewhere in the session's time."""
-
-    def __init__(self, model: str | None, options: Options):
-        self.asked = model, options
-        self.stream: Stream | None = None
-        self.offset: float | None = None  # seconds; None until audio comes
-        self.samples = 0
-        self.now = Update()
-        self.finishing = False
-
-    @property
-    def end(self) -> float:
-        return self.offset + self.samples / SAMPLE_RATE
-
-    def finish(self) -> None:
-        if not self.finishing:
-            self.finishing = True
-            self.stream.finish()
-
-
-class Source:
-    """One transport's right to speak in a session, until another takes it over."""
-
-    def __init__(self, session: Session, leg: Leg, transport: str, at: float | None = None):
-        self.session, self.leg, self.transport, self.at = session, leg, transport, at
-        self.begin: float | None = None  # session time of its first sample, once that has come
-        self.skip = 0  # samples to come that were heard already
-        self.heir: Source | None = None  # to whom it was handed over
-
-    def feed(self, audio: np.ndarray) -> bool:
-        """Take float32 mono 16 kHz, any length; quick. False when this source does not count any more."""
-        return self.session._hear(self, audio)
-
-    @property
-    def active(self) -> bool:
-        return self.session._source is self
-
-    @property
-    def displaced(self) -> bool:
-        """Somebody else speaks in its place."""
-        return self.session._source not in (None, self, self.heir)
-
-    def leave(self) -> None:
-        """The transport is gone; whether it comes back will be seen."""
-        self.session._left(self)
 
 
 class Session:
@@ -136,7 +45,7 @@ class Session:
         self._last_audio = 0.0
         self._tail = np.zeros(0, np.float32)  # of what was heard
         self._legs: list[Leg] = []
-        self._source: Source | None = None
+        self.source: Source | None = None
         self._tickets = self._opening = 0
         self._watchers: set[Callable[[], None]] = set()
         self._lock = threading.RLock()
@@ -156,7 +65,7 @@ class Session:
             if self.journal.over:
                 raise SessionOver("This session is over.", "Its text is kept. Start a new one to go on.")
             self._tickets += 1
-            ticket, self._source, self.model = self._tickets, None, model
+            ticket, self.source, self.model = self._tickets, None, model
             leg = self._legs[-1] if self._legs and not self._legs[-1].finishing else None
             if leg and leg.asked == (model, options) and self._missing(at) <= SEAM:
                 return self._seat(Source(self, leg, transport, at))
@@ -167,7 +76,7 @@ class Session:
         leg = Leg(model, options)
         try:
             self.tell()
-            leg.stream = self._house.open(model, options, lambda update: self._updated(leg, update))
+            leg.stream = self._open(leg)
         finally:
             with self._lock:
                 self._opening -= 1
@@ -179,6 +88,17 @@ class Session:
         leg.stream.close()  # not under our lock: it waits for updates that are on their way to us
         raise Busy("Somebody else took over this session.", "Go on there, or start again here.")
 
+    def _open(self, leg: Leg) -> Stream:
+        """A stream of the model; our own last one, which is still settling, must not cost us our place."""
+        patience = time.monotonic() + SETTLING
+        while True:
+            try:
+                return self._house.open(*leg.asked, lambda update: self._updated(leg, update))
+            except Busy:
+                if not self._legs or time.monotonic() > patience:
+                    raise
+                time.sleep(0.1)
+
     def hand_over(self, transport: str, heard: np.ndarray) -> Source | None:
         """Go on with another transport where the present source is, to the sample.
 
@@ -186,11 +106,11 @@ class Session:
         is there, or when the two cannot be told to be the same yet: silence is like any other.
         """
         with self._lock:
-            begins = offset(heard, self._tail, ALIKE) if self._source else None
+            begins = offset(heard, self._tail, ALIKE) if self.source else None
             if begins is None:
                 return None
             ahead = begins + len(heard) - len(self._tail)
-            source = self._source.heir = Source(self, self._source.leg, transport)
+            source = self.source.heir = Source(self, self.source.leg, transport)
             source.begin, source.skip = self.heard, max(0, -ahead)
             self._seat(source)
         if ahead > 0:
@@ -198,7 +118,7 @@ class Session:
         return source
 
     def _seat(self, source: Source) -> Source:
-        self._source, self.error = source, None
+        self.source, self.error = source, None
         self.touched = self._last_audio = self._house.clock()
         self.tell()
         return source
@@ -211,8 +131,9 @@ class Session:
     def _missing(self, at: float | None) -> float:
         return (self.elapsed if at is None else at) - self.heard
 
-    def _hear(self, source: Source, audio: np.ndarray) -> bool:
-        if self._source is not source:
+    def hear(self, source: Source, audio: np.ndarray) -> bool:
+        """Take what `source` feeds; False when it does not count any more."""
+        if self.source is not source:
             return False
         leg = source.leg
         if source.begin is None:
@@ -259,10 +180,11 @@ class Session:
                     self._tail = self._tail[:0]
         self.tell()
 
-    def _left(self, source: Source) -> None:
+    def left(self, source: Source) -> None:
+        """The source's transport is gone; another may come."""
         with self._lock:
-            if self._source is source:
-                self._source = None
+            if self.source is source:
+                self.source = None
                 self.touched = self._house.clock()
         self.tell()
 
@@ -270,7 +192,7 @@ class Session:
         """Nobody speaks for now: settle what was heard. `take` goes on with the session."""
         with self._lock:
             self._tickets += 1
-            self._source = None
+            self.source = None
             self.touched = self._house.clock()
             for leg in self._legs:
                 leg.finish()
@@ -288,7 +210,7 @@ class Session:
         """Let go of the streams, whatever they still have to say."""
         with self._lock:
             self._tickets += 1
-            self._source, legs, self._legs = None, self._legs, []
+            self.source, legs, self._legs = None, self._legs, []
         for leg in legs:  # not under our lock: it waits for updates that are on their way to us
             leg.stream.close()
         self.tell()
@@ -313,8 +235,8 @@ class Session:
             self.error = error
             if leg in self._legs:
                 self._legs.remove(leg)
-            if self._source and self._source.leg is leg:
-                self._source = None
+            if self.source and self.source.leg is leg:
+                self.source = None
             self.touched = self._house.clock()
         self.tell()
 
@@ -333,9 +255,9 @@ class Session:
             stable, draft = "", "".join(u.stable + u.draft for u in updates)
         return Now(
             state=self.state,
-            settling=self._source is None and bool(self._legs),
+            settling=self.source is None and bool(self._legs),
             opening=bool(self._opening),
-            transport=self._source.transport if self._source else "",
+            transport=self.source.transport if self.source else "",
             stable=stable,
             draft=draft,
             behind=self.behind,
@@ -362,10 +284,10 @@ class Session:
     def state(self) -> State:
         if self.journal.over:
             return "over"
-        if self._source and self.journal.started is not None:
+        if self.source and self.journal.started is not None:
             return "live"
         unheard = self.journal.started is None
-        return "connecting" if self._source or self._opening or unheard else "paused"
+        return "connecting" if self.source or self._opening or unheard else "paused"
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` at every change, from any thread, until the returned function is called."""
@@ -407,9 +329,9 @@ class Session:
         with self._lock:
             now = self._house.clock()
             away = now - self.touched
-            if self._source:
+            if self.source:
                 if now - self._last_audio > IDLE:
-                    self._left(self._source)
+                    self.left(self.source)
             elif self._legs and away > GRACE:
                 for leg in self._legs:
                     leg.finish()

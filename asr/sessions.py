@@ -15,7 +15,8 @@ from collections.abc import Callable
 from asr.config import Config
 from asr.errors import Busy, UnknownSession
 from asr.journal import Journal, expire
-from asr.session import Open, Session
+from asr.session import Session
+from asr.source import Open
 
 FORGET = 60.0  # seconds until a session nobody uses is on disk only
 SWEEP = 3600.0  # seconds between two looks for text that is too old

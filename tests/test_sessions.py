@@ -336,6 +336,20 @@ def test_old_text_is_deleted_and_text_in_use_is_not(tmp_path):
     house.close()
 
 
+def test_the_last_stream_that_still_settles_costs_nobody_the_place(house):
+    session, _ = started(house)
+    plain = house.open
+
+    def one_place(*asked):
+        if house.streams[0] in [leg.stream for leg in session._legs]:
+            threading.Timer(0.2, house.streams[0].ends).start()
+            raise Busy("All 1 places are taken.")
+        return plain(*asked)
+
+    house.open = one_place
+    assert session.take("m", Options(language="de")).feed(audio(1)) and house.streams[1].samples == 16_000
+
+
 def test_deleting_a_session_deletes_its_text_and_frees_its_place(house, tmp_path):
     session, source = started(house)
     house.streams[0].hears("one")

@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from asr.api import stream
+from asr.api import connection, stream
 from asr.api.errors import Refused
 from asr.audio import to_pcm16
 from asr.models import Status
@@ -108,7 +108,7 @@ def test_messages_may_cut_samples_in_two(url):
 
 
 def test_a_slow_model_loses_no_word_of_a_fast_sender(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "MOST_BEHIND", 5.0)
+    monkeypatch.setattr(connection, "MOST_BEHIND", 5.0)
     sentence = " ".join([SPEECH] * 8)
     with hall(tmp_path, Slow(0.5)) as (url, _):
         assert words(speak(url, sentence)[0]) == sentence
@@ -264,7 +264,7 @@ def test_the_longest_session_ends_politely(tmp_path):
 
 
 def test_a_connection_without_audio_is_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "QUIET", 0.5)
+    monkeypatch.setattr(connection, "QUIET", 0.5)
     with hall(tmp_path) as (url, _), connect(url) as socket:
         assert events(socket)[-1]["type"] == "error" and socket.close_code == 4408
 
