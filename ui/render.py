@@ -207,12 +207,13 @@ def unsure_key() -> str:
 
 
 def _line(s: Segment) -> str:
-    at, text = clock(s.start), escape(s.text.strip())
+    at, text, note = clock(s.start), escape(s.text.strip()), ""
     if s.unsure:
-        text = f'<span class="unsure">{text}</span><span class="visually-hidden"> (unsure)</span>'
+        text = f'<span class="unsure">{text}</span>'
+        note = '<span class="visually-hidden">(unsure)</span>'
     who = f"<b>{escape(s.speaker)}</b> " if s.speaker else ""
     return (
         f'<li data-seek="{s.start:.2f}" data-end="{s.end:.2f}">'
         f'<button type="button" class="at" aria-label="Play from {at}">{at}</button>'
-        f'<span class="said" dir="auto">{who}{text}</span></li>'
+        f'<span class="said" dir="auto">{who}{text}</span>{note}</li>'
     )
