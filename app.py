@@ -30,7 +30,9 @@ def main() -> int:
     except ASRError as e:
         print(f"{e.what}\n{e.fix}", file=sys.stderr)
         return 2
-    print(f"Parlance is at {url}  (Ctrl+C stops it)", flush=True)
+    from asr.api import policy
+
+    print(f"Parlance is at {url}  (Ctrl+C stops it)\n{policy(config)}", flush=True)
     stop.wait()
     close()
     return 0

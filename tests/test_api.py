@@ -18,6 +18,7 @@ from asr.api.schema import VoiceDetection
 from asr.audio import SAMPLE_RATE, to_pcm16
 from asr.config import Config
 from asr.errors import BackendUnavailable
+from asr.spans import THRESHOLD
 from asr.types import Options, Segment
 from tests.house import House
 from tests.tones import Tones, loud, say, silence
@@ -177,22 +178,22 @@ def test_chunking_strategy_comes_as_a_word_as_json_or_as_fields(house, strategy)
 
 
 def test_the_clients_voice_detection_decides_what_speech_is():
-    likely = np.array([0.1, 0.45, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1], np.float32)
+    likely = np.array([0.1, 0.3, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1, 0.1], np.float32)
 
     def speech(**asked):
         found = Chunking(lambda audio: likely, VoiceDetection(type="server_vad", **asked))(np.zeros(5120))
-        return [i for i, p in enumerate(found) if p >= 0.5]
+        return [i for i, p in enumerate(found) if p >= THRESHOLD]
 
     assert speech(prefix_padding_ms=0, silence_duration_ms=0) == [5]
-    assert speech(threshold=0.4, prefix_padding_ms=0, silence_duration_ms=0) == [1, 5]
+    assert speech(threshold=0.2, prefix_padding_ms=0, silence_duration_ms=0) == [1, 5]
     assert speech(prefix_padding_ms=64, silence_duration_ms=0) == [3, 4, 5]
     assert speech(prefix_padding_ms=0, silence_duration_ms=64) == [5, 6, 7]
 
 
 def test_a_lower_threshold_finds_more_to_recognise(house, monkeypatch):
-    monkeypatch.setattr(house.server, "vad", lambda: lambda audio: loud(audio) * np.float32(0.4))
+    monkeypatch.setattr(house.server, "vad", lambda: lambda audio: loud(audio) * np.float32(0.2))
     assert ask(house).json()["text"] == ""
-    asked = '{"type": "server_vad", "threshold": 0.3}'
+    asked = '{"type": "server_vad", "threshold": 0.15}'
     assert ask(house, chunking_strategy=asked).json()["text"] == SPEECH
 
 

@@ -10,11 +10,14 @@ from functools import partial
 from starlette.routing import BaseRoute
 
 from asr.api import door, keys, stream
+from asr.api.keys import policy
 from asr.api.server import Server
 from asr.config import Config
 from asr.models import Models
 from asr.scheduler import Schedulers
 from asr.sessions import Sessions
+
+__all__ = ["policy", "routes"]
 
 
 def routes(config: Config, models: Models, schedulers: Schedulers, sessions: Sessions) -> list[BaseRoute]:

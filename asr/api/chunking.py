@@ -8,9 +8,8 @@ import numpy as np
 
 from asr.api.schema import VoiceDetection
 from asr.audio import SAMPLE_RATE
+from asr.spans import RELEASE, THRESHOLD
 from asr.vad import FRAME, VoiceDetector
-
-YES, NO = 0.5, 0.3  # what the pipeline surely takes for speech, and for none
 
 
 class Chunking:
@@ -36,7 +35,9 @@ class Chunking:
             elif self._left:
                 speech[i] = True
                 self._left -= 1
-        return np.where(speech, np.maximum(likely, YES), np.minimum(likely, NO)).astype(np.float32)
+        return np.where(speech, np.maximum(likely, THRESHOLD), np.minimum(likely, RELEASE - 0.01)).astype(
+            np.float32
+        )
 
 
 def detector(vad: Callable[[], VoiceDetector], asked: object) -> Callable[[], VoiceDetector]:

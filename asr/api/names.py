@@ -17,7 +17,7 @@ from asr import catalogue
 from asr.api.errors import Refused
 from asr.backends import Backend
 from asr.config import Config
-from asr.errors import ASRError, BackendUnavailable
+from asr.errors import BackendUnavailable
 from asr.models import Models
 
 OPENAI = (
@@ -35,7 +35,9 @@ PATIENCE = 60.0  # seconds a request waits for a model that is being loaded
 
 class Names:
     def __init__(self, config: Config, models: Models):
-        self.config, self.models = config, models
+        """Raises UnknownModel when ASR_API_MODELS names none."""
+        self.models = models
+        self._owners = [catalogue.spec_of(name) for name in config.api_models.split(",") if name.strip()]
 
     @property
     def default(self) -> str | None:
@@ -44,9 +46,8 @@ class Names:
 
     def listed(self) -> list[str]:
         """Every spec a client may name, the default first. Looks at the disk."""
-        owners = [catalogue.spec_of(name) for name in self.config.api_models.split(",") if name.strip()]
         here = [card.spec for card in catalogue.CARDS if catalogue.cached(card)]
-        return list(dict.fromkeys([*([self.default] if self.default else []), *owners, *here]))
+        return list(dict.fromkeys([*([self.default] if self.default else []), *self._owners, *here]))
 
     def spec(self, name: str) -> str | None:
         """The spec `name` stands for; None for the default. Raises Refused (404)."""
@@ -87,14 +88,3 @@ class Names:
             "state": status.state,
             "says": status.says,
         }
-
-
-def unlisted(config: Config) -> ASRError | None:
-    """What is wrong with ASR_API_MODELS, to be told at the start; None when all is well."""
-    try:
-        for name in config.api_models.split(","):
-            if name.strip():
-                catalogue.spec_of(name)
-    except ASRError as e:
-        return e
-    return None

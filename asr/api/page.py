@@ -29,8 +29,8 @@ def _operation(openapi: dict, name: str, operation: dict) -> str:
         f"<tr><td>{status}<td>{escape(r['description'])}" for status, r in operation["responses"].items()
     ]
     takes = f"<table><tr><th>Field<th>Takes<th>Meaning{''.join(rows)}</table>" if rows else ""
-    says = escape(operation.get("description", ""))
-    return f"<h2><code>{escape(name)}</code></h2><p>{says}</p>{takes}<h3>Answers</h3><table>{''.join(answers)}</table>"
+    says = f"<h2><code>{escape(name)}</code></h2><p>{escape(operation.get('description', ''))}</p>"
+    return f"{says}{takes}<h3>Answers</h3><table>{''.join(answers)}</table>"
 
 
 def _fields(openapi: dict, operation: dict):

@@ -98,7 +98,7 @@ def updated(session: Session, update: object) -> Session:
 
 _MISSING = {
     "session.audio.input.noise_reduction": "Noise reduction is not available here.",
-    "session.audio.input.transcription.delay": "There is no delay to set: text comes as soon as it is settled.",
+    "session.audio.input.transcription.delay": "There is no delay: text comes as soon as it is settled.",
     "session.audio.input.turn_detection.idle_timeout_ms": "idle_timeout_ms is for conversations.",
     "session.include": "Log probabilities are not available in realtime sessions.",
 }
