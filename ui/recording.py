@@ -123,9 +123,11 @@ def _connect_model(page: gr.Blocks, at: SimpleNamespace, models: Models) -> None
         ]
 
     async def offer(spec: str, language: str):
-        while models.status().state in ("choosing", "loading"):
-            await asyncio.sleep(0.5)
-        return [gr.Dropdown(await asyncio.to_thread(choices.models_here, models)), *suit(spec, language)]
+        """Once the model is chosen, and again once it is loaded and can be asked."""
+        for passed in (("choosing",), ("choosing", "loading")):
+            while models.status().state in passed:
+                await asyncio.sleep(0.5)
+            yield [gr.Dropdown(await asyncio.to_thread(choices.models_here, models)), *suit(spec, language)]
 
     fields = [at.language, at.task, at.hotwords]
     page.load(offer, [at.model, at.language], [at.model, *fields], concurrency_limit=None, **QUIET)

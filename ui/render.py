@@ -94,7 +94,7 @@ def model_line(state: str, name: str, where: str, why: str) -> str:
     return (
         f'<div class="model" role="status"><span class="dot {state}"></span>'
         f"<span><b>{escape(name)}</b> {said} {escape(where)}</span>"
-        f'<span class="why">{escape(why)}</span></div>'
+        f'<span class="why">{_with_code(why)}</span></div>'
     )
 
 

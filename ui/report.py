@@ -33,7 +33,7 @@ def progress(run: Run) -> str:
 
 def outcome(run: Run) -> str:
     """The facts, and what people should know."""
-    said = [render.summary(_facts(run))] if run.duration else []
+    said = [render.summary(_facts(run))] if run.segments or run.stage == "done" else []
     if run.damage:
         said.append(render.notice("warn", "Part of this recording could not be read.", run.damage))
     if run.error:

@@ -120,6 +120,9 @@
       sound.playbackRate = SPEEDS[(SPEEDS.indexOf(sound.playbackRate) + 1) % SPEEDS.length];
       button.textContent = `${sound.playbackRate}×`;
       button.setAttribute("aria-label", `Speed ${sound.playbackRate} times`);
+    } else if (at("#start")) {
+      // On a phone what comes is below what was asked.
+      if (matchMedia("(max-width: 860px)").matches) $(".result")?.scrollIntoView({ behavior: "smooth" });
     } else if (at("#copy")) {
       copy(at("#copy"));
     } else if (at(".lines [data-seek]") && (getSelection().isCollapsed || at("button"))) {
@@ -133,7 +136,12 @@
     if (e.target.matches(".wrap-inner input:not([readonly])")) e.target.select();
   });
 
-  // ---- while a recording is worked on ----
+  // ---- while a recording is worked on: the window's title tells those who look elsewhere ----
 
+  setInterval(() => {
+    const bar = $(".progress[data-busy] [role=progressbar]"), done = bar?.getAttribute("aria-valuenow");
+    const title = bar ? `${done ? `${done} %` : "…"} · Parlance` : "Parlance";
+    if (document.title !== title) document.title = title;
+  }, 1000);
   addEventListener("beforeunload", (e) => { if ($(".progress[data-busy]")) e.preventDefault(); });
 })();
