@@ -199,6 +199,13 @@ def test_turns_do_not_depend_on_how_audio_is_cut(piece):
     assert np.array_equal(said[:first], audio[moments[0][1] : moments[1][1]])
 
 
+def test_a_higher_threshold_takes_more_to_begin_a_turn():
+    for threshold, turns in ((0.6, 1), (0.9, 0)):
+        detector = TurnDetector(threshold, 0.3, 0.5, vad=lambda: lambda audio: loud(audio) * np.float32(0.8))
+        found = list(detector.hear(np.concatenate([say("ask not"), silence(1)])))
+        assert sum(isinstance(x, Ended) for x in found) == turns
+
+
 def test_options_reach_the_engine(house):
     asked = {"model": "whisper-1", "language": "en", "prompt": "fellow", "keywords": ["country", "ask"]}
     with talk_to(house) as socket:
@@ -242,7 +249,10 @@ def test_an_update_changes_only_what_it_names():
             "session.audio.input.turn_detection.type",
         ),
         ({"include": ["item.input_audio_transcription.logprobs"]}, "session.include"),
-        ({"audio": {"input": {"transcription": {"model": "no-such"}}}}, "model"),
+        (
+            {"audio": {"input": {"transcription": {"model": "no-such"}}}},
+            "session.audio.input.transcription.model",
+        ),
         ("text", "session"),
     ],
 )
@@ -311,7 +321,7 @@ def test_one_place_too_many_is_told_to_come_back():
         with pytest.raises(WebSocketDenialResponse) as refused, talk_to(house):
             pass
         assert refused.value.status_code == 503 and refused.value.headers["retry-after"]
-        assert "places" in refused.value.json()["error"]["message"]
+        assert "place" in refused.value.json()["error"]["message"]
 
 
 def test_a_scheduler_full_of_others_ends_the_session_with_a_reason():
@@ -331,7 +341,7 @@ def test_a_client_that_leaves_frees_its_place(house):
             talk.speak(say("ask not what"))
             talk.until("input_audio_buffer.speech_started")
     until = time.monotonic() + 5
-    while house.server.sessions or house.schedulers.all()[0].stats()["streams"]:
+    while house.server.calls.taken or house.schedulers.all()[0].stats()["streams"]:
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -376,6 +386,14 @@ def test_a_session_that_says_nothing_ends(house, monkeypatch):
         assert talk.until("error")["error"]["code"] == "session_expired"
         with pytest.raises(WebSocketDisconnect):
             talk.receive()
+
+
+def test_a_session_whose_time_is_over_tells_what_it_heard_first():
+    with House(live_hours=1 / 3600) as house, talk_to(house) as socket:
+        talk = Talk(socket)
+        talk.speak(say("ask not what"))
+        assert talk.completed()["transcript"] == "ask not what"
+        assert talk.until("error")["error"]["code"] == "session_expired"
 
 
 def test_only_transcription_sessions_are_held(house):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import logging
 import time
 from collections import deque
@@ -22,21 +21,17 @@ from asr.api import errors
 from asr.api.answers import duration
 from asr.api.errors import Refused
 from asr.api.hearing import Began, Ended, Said, TurnDetector
-from asr.api.items import Item, name
+from asr.api.items import Item, name, opened
 from asr.api.pcm import Decoder
-from asr.api.schema import language_of
 from asr.api.server import Server
 from asr.api.settings import Session, Transcription, updated
 from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError, Busy
 from asr.live import Update
-from asr.types import Options
 
 BEHIND = 120.0  # seconds of audio that may wait for the model
 PATIENCE = 30.0  # seconds a turn waits for a place in the scheduler, when its session had one before
 SHORTEST = 0.1  # seconds of audio that can be committed, as with OpenAI
-MESSAGE = 16 * 2**20  # characters in one message; OpenAI takes 15 MiB of audio
-_JSON = "Send one JSON object per text message."
 _TRANSCRIBED = "conversation.item.input_audio_transcription"
 log = logging.getLogger(__name__)
 
@@ -59,7 +54,7 @@ class Call:
         self._before: str | None = None  # the item committed last
         self._samples = 0  # of the session, at 16 kHz
         self._had_place = False
-        self._arrange(session)
+        self._decode, self._detector = Decoder(session.input.format.type), self._new_detector()
         self.tell("session.created", session=self._shown())
         self._next()
 
@@ -77,12 +72,10 @@ class Call:
 
     # -- in
 
-    async def hear(self, text: str | None) -> None:
-        """Handle one message; whatever is wrong with it is answered, and the session goes on."""
-        event_id = None
+    async def hear(self, event: dict) -> None:
+        """Handle one event; whatever is wrong with it is answered, and the session goes on."""
+        event_id = event["event_id"][:200] if isinstance(event.get("event_id"), str) else None
         try:
-            event = _parsed(text)
-            event_id = event["event_id"][:200] if isinstance(event.get("event_id"), str) else None
             handler = {
                 "session.update": self._update,
                 "input_audio_buffer.append": self._append,
@@ -104,14 +97,23 @@ class Call:
         session = updated(self.session, event.get("session"))
         asked, before = session.input.transcription, self.session.input
         if asked and asked != before.transcription:
-            await anyio.to_thread.run_sync(self._server.names.spec, asked.model)
+            await self._known(asked.model)
         self.session = session
-        if session.input.format != before.format or session.input.turn_detection != before.turn_detection:
-            self._arrange(session)
+        if session.input.format != before.format:
+            self._decode = Decoder(session.input.format.type)
+        if session.input.turn_detection != before.turn_detection:
+            self._detector = self._new_detector()
         self.tell("session.updated", session=self._shown())
         if asked != before.transcription and not self._items[-1].samples:
             self._items.pop().close()
             self._next()
+
+    async def _known(self, model: str) -> None:
+        try:
+            await anyio.to_thread.run_sync(self._server.names.spec, model)
+        except Refused as e:
+            e.param = "session.audio.input.transcription.model"
+            raise
 
     async def _append(self, event: dict) -> None:
         if not isinstance(event.get("audio"), str):
@@ -155,22 +157,20 @@ class Call:
                 code="input_audio_buffer_commit_empty",
             )
         self._commit_now()
-        self._arrange(self.session, same_format=True)
+        self._detector = self._new_detector()
 
     async def _clear(self, event: dict) -> None:
         self._items.pop().close()
-        self._arrange(self.session, same_format=True)
+        self._detector = self._new_detector()
         self.tell("input_audio_buffer.cleared")
         self._next()
 
     # -- items
 
-    def _arrange(self, session: Session, same_format: bool = False) -> None:
-        """A decoder and a turn detector as the session wants them."""
-        if not same_format:
-            self._decode = Decoder(session.input.format.type)
-        turns = session.input.turn_detection
-        self._detector = turns and TurnDetector(
+    def _new_detector(self) -> TurnDetector | None:
+        """Listens for turns from now on, as the session wants it; None: the client says when one is over."""
+        turns = self.session.input.turn_detection
+        return turns and TurnDetector(
             turns.threshold,
             turns.prefix_padding_ms / 1000,
             turns.silence_duration_ms / 1000,
@@ -183,18 +183,8 @@ class Call:
         self._before = item.id
         item.commit()
         self.tell("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
-        content = [{"type": "input_audio", "transcript": None}]
-        shown = {
-            "id": item.id,
-            "object": "realtime.item",
-            "type": "message",
-            "role": "user",
-            "content": content,
-        }
         for kind in ("added", "done"):
-            self.tell(
-                f"conversation.item.{kind}", previous_item_id=before, item={**shown, "status": "completed"}
-            )
+            self.tell(f"conversation.item.{kind}", previous_item_id=before, item=item.shown())
         self._next()
         self._flush()
 
@@ -210,25 +200,15 @@ class Call:
     async def _connect(self, item: Item, asked: Transcription) -> None:
         """Give the item a stream, waiting for the model and for a place."""
         try:
-            backend = await self._server.names.backend(asked.model)
-            options = Options(
-                language=language_of(asked.language, asked.languages),
-                prompt=asked.prompt or None,
-                hotwords=", ".join(asked.keywords) or None,
-            )
-            scheduler = self._server.schedulers.get(backend)
-            until = time.monotonic() + (PATIENCE if self._had_place else 0)
-            while not item.done:
-                try:
-                    item.connect(scheduler.open(options, lambda update: self._news(item, update)))
-                    self._had_place = True
-                    return
-                except Busy:
-                    if time.monotonic() >= until:
-                        raise
-                    await asyncio.sleep(0.1)
+            patience = PATIENCE if self._had_place else 0.0
+            stream = await opened(self._server, asked, patience, lambda update: self._news(item, update))
         except Exception as e:
-            self._failed(item, e)
+            return self._failed(item, e)
+        self._had_place = True
+        if item.done:  # cleared meanwhile
+            stream.close()
+        else:
+            item.connect(stream)
 
     def _failed(self, item: Item, error: Exception) -> None:
         item.fail(error if isinstance(error, ASRError) else ASRError(errors.described(error)["message"]))
@@ -260,8 +240,7 @@ class Call:
                 return
             self._items.popleft()
             if item.error:
-                described = {k: v for k, v in errors.described(item.error).items()}
-                self.tell(f"{_TRANSCRIBED}.failed", **about, error=described)
+                self.tell(f"{_TRANSCRIBED}.failed", **about, error=errors.described(item.error))
             elif not item.silent:
                 self._complete(item, about)
 
@@ -272,25 +251,19 @@ class Call:
         self.tell(kind, **about, transcript=item.transcript, usage=usage, **languages)
         self._server.metrics.audio.labels("realtime").inc(item.seconds)
 
+    async def finish(self) -> None:
+        """Commit what was said, and wait until all of it is told."""
+        if self._items[-1].seconds >= SHORTEST:
+            self._commit_now()
+        until = time.monotonic() + PATIENCE
+        while len(self._items) > 1 and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         for item in self._items:
             item.close()
-
-
-def _parsed(text: str | None) -> dict:
-    if text is None:
-        raise Refused("This message is binary.", _JSON, code="invalid_json")
-    if len(text) > MESSAGE:
-        raise Refused(f"The message is longer than {MESSAGE} characters.", "Send audio in smaller pieces.")
-    try:
-        event = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Refused("This message is not JSON.", _JSON, code="invalid_json") from None
-    if not isinstance(event, dict):
-        raise Refused("This message is no JSON object.", _JSON, code="invalid_json")
-    return event
 
 
 def _ms(samples: int) -> int:

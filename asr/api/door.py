@@ -12,14 +12,13 @@ from typing import Annotated
 from uuid import uuid4
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from asr.api import errors, hub, keys, page, realtime, rest, schema, upload
+from asr.api import body, errors, hub, keys, openapi, page, realtime, rest
 from asr.api.errors import Refused
 from asr.api.metrics import MEDIA_TYPE
 from asr.api.server import Server
@@ -58,19 +57,19 @@ def application(server: Server) -> FastAPI:
     api.add_exception_handler(ASRError, _failed)
     api.add_exception_handler(HTTPException, _unheard_of)
     api.add_middleware(_Counted, server=server)
-    api.openapi = lambda: _openapi(api)
+    api.openapi = lambda: openapi.described(api, hub.Ask)
     api.add_route("/docs", lambda request: HTMLResponse(page.html(api.openapi())), include_in_schema=False)
     return api
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    await upload.linger(request)
+    await body.linger(request)
     return errors.response(error)
 
 
 async def _unheard_of(request: Request, error: HTTPException) -> Response:
     """No such path, or not with this method."""
-    await upload.linger(request)
+    await body.linger(request)
     allowed = [method for method in _METHODS if _served(request, method)]
     says = f"There is no {request.method} {request.url.path}."
     fix = f"It takes {' and '.join(allowed)}." if allowed else "GET /v1/docs lists what there is."
@@ -138,21 +137,10 @@ def _metrics(server: Server):
         except Refused as e:
             return errors.response(e)
         server.metrics.places.set(server.places.taken)
+        server.metrics.sessions.set(server.calls.taken)
         state = server.names.state()
         server.metrics.models.clear()
         server.metrics.models.labels(state["model"] or "").set(state["ready"])
         return Response(server.metrics.text(), media_type=MEDIA_TYPE)
 
     return metrics
-
-
-def _openapi(api: FastAPI) -> dict:
-    """FastAPI's page, with the schemas of what we read and write ourselves."""
-    if not api.openapi_schema:
-        found = get_openapi(
-            title=api.title, version=api.version, description=api.description, routes=api.routes
-        )
-        found["components"]["schemas"].update(schema.components() | hub.components())
-        found["servers"] = [{"url": "/v1"}]
-        api.openapi_schema = found
-    return api.openapi_schema

@@ -9,6 +9,7 @@ import numpy as np
 
 from asr.audio import SAMPLE_RATE
 from asr.endpoint import Ear, Endpoint
+from asr.spans import RELEASE, THRESHOLD
 from asr.tape import Tape
 from asr.vad import FRAME, Silero, VoiceDetector
 
@@ -41,8 +42,7 @@ class TurnDetector:
         vad: Callable[[], VoiceDetector] = Silero,
     ):
         """`since`: samples of the session that came before."""
-        # Speech ends 0.15 under where it begins, as in Silero's own code, so that it does not flicker.
-        self._endpoint = Endpoint(on=threshold, off=max(threshold - 0.15, 0.01))
+        self._threshold, self._endpoint = threshold, Endpoint()
         self._ear, self._tape = Ear(vad), Tape()
         self._since = since
         self._prefix, self._silence = round(prefix * SAMPLE_RATE), round(silence * SAMPLE_RATE)
@@ -58,7 +58,7 @@ class TurnDetector:
     def _step(self, frame: np.ndarray, probability: float) -> Iterator[Began | Said | Ended]:
         end, was_speaking = self._endpoint, self._endpoint.speaking
         clock = self._tape.end + FRAME
-        self._tape.add(frame, end.hear(probability, clock))
+        self._tape.add(frame, end.hear(self._judged(probability), clock))
         if not end.speaking:
             self._tape.forget(clock - self._prefix - end.onset * FRAME)
             return
@@ -73,3 +73,12 @@ class TurnDetector:
             self._floor = clock
             end.close()
             yield Ended(self._since + clock)
+
+    def _judged(self, probability: float) -> float:
+        """The probability on the scale of `Endpoint`, whose thresholds are its own.
+
+        Speech lasts until 0.15 under the threshold, as in Silero's own code, so that it does not flicker.
+        """
+        if probability >= self._threshold:
+            return 1.0
+        return (THRESHOLD + RELEASE) / 2 if probability >= self._threshold - 0.15 else 0.0

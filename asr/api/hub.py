@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from asr.api import schema, upload
 from asr.api.errors import Refused, refusal
 from asr.api.limits import unless_gone
-from asr.api.rest import PROBLEMS, collected, recognising
+from asr.api.openapi import PROBLEMS
+from asr.api.rest import collected, recognising
 from asr.api.server import Server
 from asr.types import Segment
 
@@ -127,8 +128,3 @@ def _chunks(heard: tuple[Segment, ...], asked: Parameters) -> list[Chunk] | None
     if asked.return_timestamps:
         return [Chunk(text=s.text, timestamp=(s.start, s.end)) for s in heard]
     return None
-
-
-def components() -> dict[str, dict]:
-    """JSON schemas for the OpenAPI page."""
-    return schema.definitions(Ask)

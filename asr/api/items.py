@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from uuid import uuid4
 
 import numpy as np
 
+from asr.api.schema import language_of
+from asr.api.server import Server
+from asr.api.settings import Transcription
 from asr.audio import SAMPLE_RATE
-from asr.errors import ASRError
+from asr.errors import ASRError, Busy
 from asr.live import Update
 from asr.scheduler import LiveStream
+from asr.types import Options
 
 
 def name(kind: str) -> str:
@@ -52,6 +59,12 @@ class Item:
         """Seconds of audio the model has not heard yet."""
         return sum(map(len, self._waiting)) / SAMPLE_RATE + (self._stream.behind if self._stream else 0.0)
 
+    def shown(self) -> dict:
+        """As conversation.item.added and .done show it."""
+        content = [{"type": "input_audio", "transcript": None}]
+        about = {"object": "realtime.item", "type": "message", "role": "user", "status": "completed"}
+        return {"id": self.id, **about, "content": content}
+
     def feed(self, audio: np.ndarray) -> None:
         self.samples += len(audio)
         if self._stream:
@@ -90,3 +103,23 @@ class Item:
         self.done, self._waiting = True, []
         if self._stream:
             self._stream.close()
+
+
+async def opened(
+    server: Server, asked: Transcription, patience: float, on_update: Callable[[Update], None]
+) -> LiveStream:
+    """A stream of the model that was asked for, when it is loaded and has a place. Raises ASRError."""
+    backend = await server.names.backend(asked.model)
+    options = Options(
+        language=language_of(asked.language, asked.languages),
+        prompt=asked.prompt or None,
+        hotwords=", ".join(asked.keywords) or None,
+    )
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return server.schedulers.get(backend).open(options, on_update)
+        except Busy:
+            if time.monotonic() >= until:
+                raise
+            await asyncio.sleep(0.1)

@@ -24,7 +24,7 @@ class Places:
     def __init__(self, at_once: int, waiting: int):
         self.at_once, self.size = at_once, at_once + waiting
         self.taken = 0
-        self._turns = asyncio.Semaphore(at_once)
+        self.turn = asyncio.Semaphore(at_once)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -36,11 +36,6 @@ class Places:
             yield
         finally:
             self.taken -= 1
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        async with self._turns:
-            yield
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:

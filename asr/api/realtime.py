@@ -25,10 +25,12 @@ from asr.api.call import Call
 from asr.api.errors import Refused
 from asr.api.server import Server
 from asr.api.settings import Session, updated
-from asr.errors import ASRError, Busy
+from asr.errors import ASRError
 
 IDLE = 600.0  # seconds without a message after which a session ends
 UNREAD = 2000  # events a client may leave unread
+MESSAGE = 16 * 2**20  # characters in one message; OpenAI takes 15 MiB of audio
+_JSON = "Send one JSON object per text message."
 
 
 def router(server: Server) -> APIRouter:
@@ -39,21 +41,16 @@ def router(server: Server) -> APIRouter:
         try:
             keys.admit(socket, server.config)
             session = await _wanted(server, socket)
+            async with server.calls.place():
+                await _talk(server, socket, session)
         except ASRError as e:
-            return await socket.send_denial_response(errors.response(e))
-        # Browsers send their key as a subprotocol and expect this one back.
-        offered = socket.headers.get("sec-websocket-protocol", "").split(",")
-        await socket.accept("realtime" if "realtime" in [p.strip() for p in offered] else None)
-        with server.metrics.sessions.track_inprogress():
-            await _talk(server, socket, session)
+            await socket.send_denial_response(errors.response(e))
 
     return routes
 
 
 async def _wanted(server: Server, socket: WebSocket) -> Session:
-    """The session that the address asks for. Raises Refused or Busy."""
-    if server.sessions >= server.config.live_sessions:
-        raise Busy("All places for live speech are taken.", "Try again in a few minutes.")
+    """The session that the address asks for. Raises Refused."""
     intent, model = socket.query_params.get("intent", "transcription"), socket.query_params.get("model")
     if intent != "transcription":
         raise Refused(
@@ -68,10 +65,12 @@ async def _wanted(server: Server, socket: WebSocket) -> Session:
 
 
 async def _talk(server: Server, socket: WebSocket, session: Session) -> None:
+    # Browsers send their key as a subprotocol and expect the other one back.
+    offered = [p.strip() for p in socket.headers.get("sec-websocket-protocol", "").split(",")]
+    await socket.accept("realtime" if "realtime" in offered else None)
     outbox: asyncio.Queue[dict | None] = asyncio.Queue()
     until = time.time() + server.config.live_hours * 3600
     call = Call(server, session, outbox.put_nowait, int(until))
-    server.sessions += 1
     writer = asyncio.ensure_future(_write(socket, outbox))
     reader = asyncio.ensure_future(_read(socket, call, until))
     try:
@@ -79,7 +78,6 @@ async def _talk(server: Server, socket: WebSocket, session: Session) -> None:
         outbox.put_nowait(None)
         await asyncio.wait({writer}, timeout=5)
     finally:
-        server.sessions -= 1
         call.close()
         for task in (reader, writer):
             task.cancel()
@@ -92,16 +90,19 @@ async def _read(socket: WebSocket, call: Call, until: float) -> None:
         try:
             message = await asyncio.wait_for(socket.receive(), min(IDLE, max(0.1, until - time.time())))
         except asyncio.TimeoutError:
-            over = time.time() >= until
-            why = (
-                "The session has lasted as long as it may."
-                if over
-                else f"Nothing came for {IDLE:.0f} seconds."
-            )
+            why = f"Nothing came for {IDLE:.0f} seconds."
+            if time.time() >= until:
+                why = "The session has lasted as long as it may."
+            await call.finish()
             return call.tell_error(Refused(why, "Connect again.", code="session_expired"))
         if message["type"] == "websocket.disconnect":
             return
-        await call.hear(message.get("text"))
+        try:
+            event = _parsed(message.get("text"))
+        except Refused as e:
+            call.tell_error(e)
+        else:
+            await call.hear(event)
 
 
 async def _write(socket: WebSocket, outbox: asyncio.Queue[dict | None]) -> None:
@@ -114,3 +115,17 @@ async def _write(socket: WebSocket, outbox: asyncio.Queue[dict | None]) -> None:
         await socket.close(1000)
     except (WebSocketDisconnect, RuntimeError):  # it left first
         pass
+
+
+def _parsed(text: str | None) -> dict:
+    if text is None:
+        raise Refused("This message is binary.", _JSON, code="invalid_json")
+    if len(text) > MESSAGE:
+        raise Refused(f"The message is longer than {MESSAGE} characters.", "Send audio in smaller pieces.")
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refused("This message is not JSON.", _JSON, code="invalid_json") from None
+    if not isinstance(event, dict):
+        raise Refused("This message is no JSON object.", _JSON, code="invalid_json")
+    return event

@@ -18,7 +18,7 @@ import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from asr.api import answers, chunking, errors, schema, upload
+from asr.api import answers, chunking, errors, openapi, schema, upload
 from asr.api.errors import Refused
 from asr.api.limits import unless_gone
 from asr.api.server import Server
@@ -36,41 +36,29 @@ _WIRE = {  # field of Options -> the parameter that a client would have to leave
     "word_timestamps": "timestamp_granularities[]",
     "task": None,
 }
-PROBLEMS = {
-    status: {"model": schema.Failure, "description": says}
-    for status, says in {
-        400: "A parameter or the audio cannot be used.",
-        401: "No API key, or a wrong one.",
-        404: "There is no such model.",
-        408: "The upload came too slowly.",
-        413: "The file or the form is too large.",
-        415: "The body is no multipart form.",
-        503: "Every place is taken, or the model cannot be had now; Retry-After says when to come back.",
-    }.items()
-}
 
 
 def router(server: Server) -> APIRouter:
     """The routes below /v1."""
     routes = APIRouter()
 
-    @routes.post("/audio/transcriptions", **_documented(schema.Transcription), tags=["Audio"])
+    @routes.post("/audio/transcriptions", **openapi.documented(schema.Transcription), tags=["Audio"])
     async def transcriptions(request: Request) -> Response:
         """Text of a recording, in the language that is spoken."""
         return await _serve(server, request, schema.Transcription, "transcribe")
 
-    @routes.post("/audio/translations", **_documented(schema.Translation), tags=["Audio"])
+    @routes.post("/audio/translations", **openapi.documented(schema.Translation), tags=["Audio"])
     async def translations(request: Request) -> Response:
         """English text of a recording in another language."""
         return await _serve(server, request, schema.Translation, "translate")
 
-    @routes.get("/models", tags=["Models"], responses={401: PROBLEMS[401]})
-    def models() -> schema.Models:
+    @routes.get("/models", tags=["Models"], responses={401: openapi.PROBLEMS[401]})
+    def models() -> openapi.Models:
         """The models a client may name. OpenAI's names work too; they mean the first one."""
-        return schema.Models(data=[_model(server, spec) for spec in server.names.listed()])
+        return openapi.Models(data=[_model(server, spec) for spec in server.names.listed()])
 
-    @routes.get("/models/{id:path}", tags=["Models"], responses={s: PROBLEMS[s] for s in (401, 404)})
-    def model(id: str) -> schema.Model:
+    @routes.get("/models/{id:path}", tags=["Models"], responses={s: openapi.PROBLEMS[s] for s in (401, 404)})
+    def model(id: str) -> openapi.Model:
         """One model, by its own name or one of OpenAI's."""
         server.names.spec(id)
         return _model(server, id)
@@ -104,7 +92,7 @@ async def recognising(server: Server, ask: schema.Translation, form: upload.Form
     backend = await server.names.backend(ask.model)
     options = options_for(ask, backend, task)
     limits = Limits(server.config.max_upload_mb * 2**20, server.config.max_audio_hours * 3600)
-    async with server.places.turn():
+    async with server.places.turn:
         with await anyio.to_thread.run_sync(decode, form.file, limits, None, _still_wanted) as recording:
             shared = server.schedulers.get(backend).files  # live speech goes before recordings
             vad = chunking.detector(server.vad, getattr(ask, "chunking_strategy", None))
@@ -127,9 +115,7 @@ async def _timed(server: Server, recording: Recording, segments: Iterator[Segmen
         server.metrics.audio.labels("rest").inc(recording.duration)
     finally:
         server.metrics.work.inc(time.monotonic() - begun)
-        with anyio.CancelScope(
-            shield=True
-        ):  # whoever left, the thread must have stopped before the audio goes
+        with anyio.CancelScope(shield=True):  # the thread must have stopped before the audio goes
             await anyio.to_thread.run_sync(segments.close)
 
 
@@ -147,8 +133,8 @@ def options_for(ask: schema.Translation, backend: Backend, task: Task) -> Option
         hotwords=", ".join(filter(None, getattr(ask, "keywords", []))) or None,
         # Subtitles are cut better by words, where the engine has them; nobody asked for them by name.
         word_timestamps=words or (ask.response_format in ("srt", "vtt") and "words" in backend.can),
-        temperature=ask.temperature
-        or None,  # 0 means to OpenAI what None means here: hotter only where scores fail
+        # To OpenAI 0 means what None means here: hotter only where scores fail.
+        temperature=ask.temperature or None,
     )
     for name, param in _WIRE.items():
         try:
@@ -194,37 +180,7 @@ class _Stream(StreamingResponse):
                 await self._events.aclose()
 
 
-def _model(server: Server, id: str) -> schema.Model:
-    return schema.Model(
+def _model(server: Server, id: str) -> openapi.Model:
+    return openapi.Model(
         id=id, created=server.started, owned_by=id.partition(":")[0] if ":" in id else "parlance"
     )
-
-
-def _documented(kind: type[schema.Translation]) -> dict:
-    """What the OpenAPI page says of an endpoint whose form we read ourselves."""
-    content = {
-        "application/json": {"schema": _any_of("Text", "Verbose")},
-        "text/plain": {"schema": {"type": "string"}},
-    }
-    if kind is schema.Transcription:
-        data = {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": _any_of("Delta", "Done", "Failure"),
-        }
-        event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
-        content["text/event-stream"] = {"schema": event}
-    form = {"multipart/form-data": {"schema": _any_of(kind.__name__)}}
-    return {
-        "openapi_extra": {"requestBody": {"required": True, "content": form}},
-        "responses": {
-            200: {"description": "The text, as response_format asks.", "content": content},
-            **PROBLEMS,
-        },
-        "response_class": Response,
-    }
-
-
-def _any_of(*names: str) -> dict:
-    found = [{"$ref": f"#/components/schemas/{name}"} for name in names]
-    return {"anyOf": found} if len(found) > 1 else found[0]

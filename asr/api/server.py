@@ -28,4 +28,4 @@ class Server:
         self.places = Places(config.api_at_once, config.api_waiting)
         self.metrics = Metrics()
         self.started = int(time.time())
-        self.sessions = 0  # realtime sessions that are open
+        self.calls = Places(config.live_sessions, 0)  # realtime sessions

@@ -8,8 +8,7 @@ is refused at its name, and whoever sends too slowly is let go.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -18,14 +17,12 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from asr.api.body import announced, chunks, too_large
 from asr.api.errors import Refused
-from asr.errors import Cancelled, TooLarge
 
 MANY = 256  # parts in one form
-LONG = 64 * 2**10  # bytes in one field
+LONG = 2**18  # bytes in all fields but the file together
 BLOCK = 2**20  # bytes gathered before a write to disk
-SLOWEST = 1024  # bytes a second, on average, after the first PATIENCE seconds
-PATIENCE = 30.0
 
 
 @dataclass
@@ -52,12 +49,12 @@ async def receive(request: Request, most: int, known: Collection[str]) -> Form:
             status=415,
             code="unsupported_media_type",
         )
-    if _announced(request) > most + MANY * LONG:
-        raise _too_large(most)
+    if announced(request) > most + 2 * LONG:
+        raise too_large(most)
     reader = _Reader(known, most)
     try:
         parser = MultipartParser(options[b"boundary"], reader.callbacks())
-        async for chunk in _paced(request):
+        async for chunk in chunks(request):
             parser.write(chunk)
             if reader.full:
                 await asyncio.to_thread(reader.flush)
@@ -75,14 +72,14 @@ async def receive(request: Request, most: int, known: Collection[str]) -> Form:
 
 async def receive_raw(request: Request, most: int) -> Form:
     """A body that is the file itself, of at most `most` bytes; raises what `receive` raises."""
-    if _announced(request) > most:
-        raise _too_large(most)
+    if announced(request) > most:
+        raise too_large(most)
     form = Form(file=TemporaryFile())  # noqa: SIM115 - closed with the form
     try:
-        async for chunk in _paced(request):
+        async for chunk in chunks(request):
             form.size += len(chunk)
             if form.size > most:
-                raise _too_large(most)
+                raise too_large(most)
             await asyncio.to_thread(form.file.write, chunk)
         form.file.seek(0)
         return form
@@ -91,60 +88,13 @@ async def receive_raw(request: Request, most: int) -> Form:
         raise
 
 
-async def linger(request: Request, seconds: float = 5.0) -> None:
-    """Read on, and forget, what a refused client still sends: many read an answer only after that.
-
-    Closing a connection with unread bytes resets it, and the refusal would be lost.
-    """
-    if request.method != "POST" or getattr(request.state, "body_read", False):
-        return
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        try:
-            message = await asyncio.wait_for(request.receive(), left)
-        except asyncio.TimeoutError:
-            return
-        if not message.get("more_body"):
-            return
-
-
-async def _paced(request: Request) -> AsyncIterator[bytes]:
-    """The chunks of the body. Raises Refused (408) when they come too slowly, Cancelled when they stop."""
-    begun, size, more = time.monotonic(), 0, True
-    while more:
-        try:
-            message = await asyncio.wait_for(request.receive(), PATIENCE)
-        except asyncio.TimeoutError:
-            raise Refused("The upload stopped.", "Send it again.", status=408, code="timeout") from None
-        if message["type"] == "http.disconnect":
-            raise Cancelled("The client went away while sending.")
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        request.state.body_read = not more
-        size += len(chunk)
-        if time.monotonic() - begun > PATIENCE + size / SLOWEST:
-            raise Refused("The upload is too slow.", "Send a smaller file.", status=408, code="timeout")
-        yield chunk
-
-
-def _announced(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else 0
-
-
-def _too_large(most: int) -> TooLarge:
-    return TooLarge(
-        f"The file is larger than {most / 2**20:,.0f} MiB.",
-        "Send a shorter recording, or a compressed one (Opus, MP3).",
-    )
-
-
 class _Reader:
     """What the parser calls as it goes. Raises as soon as a bound is passed."""
 
     def __init__(self, known: Collection[str], most: int):
         self.form, self.finished = Form(), False
         self._known, self._most = known, most
-        self._parts = 0
+        self._parts = self._texts = 0
         self._block = bytearray()
 
     @property
@@ -205,14 +155,14 @@ class _Reader:
         if self._is_file:
             self.form.size += end - start
             if self.form.size > self._most:
-                raise _too_large(self._most)
+                raise too_large(self._most)
             self._block += data[start:end]
         else:
             self._text += data[start:end]
-            if len(self._text) > LONG:
-                raise Refused(
-                    f"'{self._name}' is longer than {LONG} bytes.", param=self._name, code="string_too_long"
-                )
+            self._texts += end - start
+            if self._texts > LONG:
+                what = f"With '{self._name}' the fields are longer than {LONG} bytes together."
+                raise Refused(what, param=self._name, code="string_too_long")
 
     def _end(self) -> None:
         if not self._is_file:
