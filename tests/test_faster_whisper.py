@@ -499,6 +499,39 @@ def test_the_arithmetic_fits_the_machine(monkeypatch, asked, offered, free, plac
     assert device.place_of(asked, 3 * 1024**3) == place
 
 
+@pytest.mark.parametrize(
+    ("place", "layers", "width", "fits"),
+    [
+        ("cpu", 4, 384, 8),
+        ("cpu", 12, 768, 2),
+        ("cpu", 24, 1024, 1),
+        ("cpu", 4, 1280, 4),
+        ("cuda", 32, 1280, 16),
+    ],
+)  # tiny, small, medium, turbo, large-v3
+def test_a_batch_takes_a_bounded_share_of_memory(tmp_path, place, layers, width, fits):
+    class Encoded:
+        shape = (1, 50, width)
+
+    class Whisper:
+        device, n_mels = place, 80
+
+    class Model:
+        model = Whisper
+
+        def encode(self, features):
+            return Encoded
+
+    (tmp_path / "config.json").write_text(f'{{"alignment_heads": [[{layers - 2}, 0], [{layers - 1}, 3]]}}')
+    assert device.batch_size(Model(), tmp_path) == fits
+
+
+def test_encoding_one_by_one_changes_nothing(digits):
+    features = [digits.prepare(ONE), digits.prepare(TWO)]
+    together = digits.decoder.model.encode(np.stack([padded(f) for f in features]))
+    np.testing.assert_allclose(np.array(digits.decoder._encode(features)), np.array(together), atol=1e-4)
+
+
 def test_a_missing_cuda_library_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setattr(device, "CUBLAS", "libcublas-is-not-here.so.12")
     with pytest.raises(BackendUnavailable, match=r"pip install nvidia-cublas-cu12"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
-import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 
+from asr import machine
 from asr.errors import BackendUnavailable
 
 CUBLAS = "libcublas.so.12"
@@ -124,8 +124,8 @@ def _load_cublas() -> None:
 
 
 def cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, THREADS)
+    """Threads for the engine: the cores this process may use, container limits counted."""
+    return min(machine.look().cores, THREADS)
 
 
 def _silence(model: WhisperModel) -> np.ndarray:

@@ -90,19 +90,23 @@ def words(
     ]
     model.add_word_timestamps(stock, tokenizer, encoded, list(frames), PREPENDED, APPENDED, 0.0)
     return [
-        [_on_the_clock(s["words"], s["seek"] / 100, n / 100) for s in segments if s["tokens"]]
+        _on_the_clock([s for s in segments if s["tokens"]], n / 100)
         for segments, n in zip(stock, frames, strict=True)
     ]
 
 
-def _on_the_clock(found: Sequence[dict], origin: float, length: float) -> tuple[Word, ...]:
-    """Words in order, inside their window, none ending before it begins."""
+def _on_the_clock(segments: Sequence[dict], length: float) -> list[tuple[Word, ...]]:
+    """Each segment's words, in order and inside their window, none ending before it begins."""
     told, now = [], 0.0
-    for word in found:
-        start = round(float(min(max(word["start"] - origin, now), length)), 2)
-        now = round(float(min(max(word["end"] - origin, start), length)), 2)
-        told.append(Word(start, now, word["word"], float(word["probability"])))
-    return tuple(told)
+    for segment in segments:
+        spoken = []
+        for word in segment["words"]:
+            start, end = (float(word[key]) - segment["seek"] / 100 for key in ("start", "end"))
+            start = round(min(max(start, now), length), 2)
+            now = round(min(max(end, start), length), 2)
+            spoken.append(Word(start, now, word["word"], float(word["probability"])))
+        told.append(tuple(spoken))
+    return told
 
 
 def assemble(
