@@ -13,7 +13,8 @@ import pytest
 
 from asr import backends
 from asr.backends.faster_whisper import FasterWhisper, _knows, device, weights
-from asr.backends.faster_whisper.decode import CONTEXT, HALF, LADDER, padded
+from asr.backends.faster_whisper.decode import CONTEXT, HALF, LADDER
+from asr.backends.faster_whisper.features import padded
 from asr.backends.faster_whisper.segments import Piece, cut
 from asr.bench.words import word_error_rate
 from asr.errors import BackendUnavailable, UnknownModel
@@ -199,6 +200,13 @@ def test_prompt_keeps_its_end_and_hotwords_their_beginning(digits):
 def test_no_temperature_means_zero_in_a_batch_and_a_given_one_is_used(spy, digits):
     digits.transcribe_batch([ONE, ONE], [ENGLISH, replace(ENGLISH, temperature=0.4)])
     assert sorted(c["sampling_temperature"] for c in spy.calls) == [0.0, 0.4]
+
+
+def test_a_beam_counts_at_every_temperature(spy, digits):
+    digits.transcribe_batch(
+        [ONE, ONE], [Options("en", beam_size=3), Options("en", beam_size=3, temperature=0.4)]
+    )
+    assert sorted((c["beam_size"], c.get("num_hypotheses")) for c in spy.calls) == [(1, 3), (3, None)]
 
 
 def test_alone_a_failing_window_climbs_the_ladder_and_the_best_is_kept(spy, digits, monkeypatch):

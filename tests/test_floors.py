@@ -13,7 +13,7 @@ FLOORS = [
     {"asr.audio.decoding"},
     {"asr.config", "asr.machine", "asr.audio", "asr.spans", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
     {"asr.backends.remote.refusals"},
-    {"asr.backends.remote.answers", "asr.backends.remote.wire", "asr.backends.faster_whisper.segments"},
+    {"asr.backends.remote.answers", "asr.backends.remote.wire", "asr.backends.faster_whisper.segments", "asr.backends.faster_whisper.features"},
     {"asr.backends.remote.connection"},
     {"asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.backends.remote.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.ice"},
     {"asr.catalogue", "asr.windows", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns", "asr.pace", "asr.tongue", "asr.batching"},

@@ -31,7 +31,8 @@ import numpy as np
 from asr import backends, machine
 from asr.audio import Recording, decode, to_pcm16
 from asr.backends.faster_whisper import device, weights
-from asr.backends.faster_whisper.decode import BEAM, padded
+from asr.backends.faster_whisper.decode import BEAM
+from asr.backends.faster_whisper.features import padded
 from asr.bench.words import plain
 from asr.errors import ASRError, ConfigError
 from asr.pipeline import transcribe

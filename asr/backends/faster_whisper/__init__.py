@@ -16,8 +16,9 @@ from faster_whisper import WhisperModel
 from asr.audio import SAMPLE_RATE
 from asr.backends import Ability
 from asr.backends.faster_whisper import weights
-from asr.backends.faster_whisper.decode import FRAMES, Decoder, Job
+from asr.backends.faster_whisper.decode import Decoder, Job
 from asr.backends.faster_whisper.device import batch_size, open_model, out_of_memory
+from asr.backends.faster_whisper.features import FRAMES
 from asr.errors import BackendUnavailable
 from asr.types import Options, Segment
 

@@ -17,17 +17,15 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
-from asr.backends.faster_whisper.segments import Heard, assemble, cut, words
+from asr.backends.faster_whisper.features import FRAMES, padded, room
+from asr.backends.faster_whisper.segments import Heard, Piece, assemble, cut, words
 from asr.guards import COMPRESSION_RATIO, failed, silent
 from asr.types import Options, Segment
 
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # Whisper's temperatures: the next one where the last one failed
-BEAM, SAMPLES = 5, 5  # Whisper's own: beams at temperature 0, samples drawn above it
-FRAMES = 3000  # of 10 ms: what the encoder is given, silence added
-REST = 100  # frames of silence after a window that is padded to less than that
+BEAM = 5  # Whisper's own: beams at temperature 0, samples drawn above it
 CONTEXT = 448  # tokens: Whisper's
 HALF = CONTEXT // 2  # what CTranslate2 writes for one window, and what may stand before it
-SILENCE, RANGE = -1.5, 2.0  # the lowest value of a log-mel feature, and how far below the loudest it may lie
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +54,20 @@ class Job:
     def rest(self, start: float) -> Job:
         """What is left after the first `start` seconds."""
         return replace(self, features=self.features[:, round(start * 100) :], start=self.start + start)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window whose language is known."""
+
+    job: Job
+    tokenizer: Tokenizer
+    probability: float | None  # of the language, where nobody gave it
+
+    @property
+    def room(self) -> int:
+        """How many tokens the model can write."""
+        return min(HALF, CONTEXT - len(self.job.before) - len(self.tokenizer.sot_sequence))
 
 
 class Decoder:
@@ -103,63 +115,57 @@ class Decoder:
         where to go on listening, in seconds from the job's start (None: all was heard).
         """
         encoded = self._encode([job.features for job in jobs], jobs[0].options.encoder_seconds)
-        tokenizers, probabilities = self._languages(encoded, jobs)
-        heard = self._generate(encoded, jobs, tokenizers, jobs[0].options.temperature or 0.0)
-        return self._segments(encoded, jobs, tokenizers, probabilities, heard)
+        asked = self._asked(encoded, jobs)
+        heard = self._generate(encoded, asked, jobs[0].options.temperature or 0.0)
+        return self._segments(encoded, asked, heard)
 
     def climb(self, job: Job) -> tuple[list[Segment], float | None]:
         """One window, hotter and hotter until its scores are good; otherwise the best there was."""
         encoded = self._encode([job.features], job.options.encoder_seconds)
-        tokenizers, probabilities = self._languages(encoded, [job])
+        asked = self._asked(encoded, [job])
         tried: list[Heard] = []
         for temperature in LADDER:
-            tried += self._generate(encoded, [job], tokenizers, temperature)
+            tried += self._generate(encoded, asked, temperature)
             if not failed(tried[-1]) or silent(tried[-1]):
                 break
         else:
             tried.sort(key=_merit)
-        return self._segments(encoded, [job], tokenizers, probabilities, tried[-1:])[0]
+        return self._segments(encoded, asked, tried[-1:])[0]
 
     def _encode(self, windows: Sequence[np.ndarray], least: float | None = None) -> ctranslate2.StorageView:
-        """At least `least` seconds each, and always some silence after the speech; None: 30 s.
-
-        A Whisper that was trained on 30 s alone may loop or invent on less: nobody asks for it
-        unless the model is known to bear it.
-        """
-        frames = FRAMES
-        if least is not None:
-            longest = max(w.shape[1] for w in windows) + REST
-            frames = min(FRAMES, -(-max(longest, round(least * 100)) // REST) * REST)
-        inputs = [padded(w, frames)[None] for w in windows]
+        inputs = [padded(w, room(windows, least))[None] for w in windows]
         if self.whisper.device != "cpu" or len(inputs) == 1:
             return self.model.encode(np.concatenate(inputs))
         # On a CPU one by one is a fifth faster (it stays in the caches) and takes a fraction of the memory.
         return ctranslate2.StorageView.from_array(np.concatenate([self.model.encode(x) for x in inputs]))
 
-    def _languages(self, encoded, jobs: Sequence[Job]) -> tuple[list[Tokenizer], list[float | None]]:
-        """Each window's tokenizer, and its language's probability where nobody gave the language."""
+    def _asked(self, encoded, jobs: Sequence[Job]) -> list[Asked]:
+        """Every window with its language: the given one, or the one that is heard in it."""
         given = [job.options.language or ("en" if self.english_only else None) for job in jobs]
-        found = [(code, None) for code in given]
+        found = [(language, None) for language in given]
         if not all(given):
             best = [of_one[0] for of_one in self.whisper.detect_language(encoded)]
             found = [(g, None) if g else (token[2:-2], p) for g, (token, p) in zip(given, best, strict=True)]
-        tokenizers = [self.tokenizer(c, job.options.task) for (c, _), job in zip(found, jobs, strict=True)]
-        return tokenizers, [p for _, p in found]
+        return [
+            Asked(job, self.tokenizer(language, job.options.task), probability)
+            for job, (language, probability) in zip(jobs, found, strict=True)
+        ]
 
-    def _generate(self, encoded, jobs: Sequence[Job], tokenizers, temperature: float) -> list[Heard]:
-        how = {"beam_size": jobs[0].options.beam_size or BEAM}
-        if temperature > 0:
-            how = {"beam_size": 1, "num_hypotheses": SAMPLES, "sampling_topk": 0}
+    def _generate(self, encoded, asked: Sequence[Asked], temperature: float) -> list[Heard]:
+        width = asked[0].job.options.beam_size or BEAM
+        how = {"beam_size": width}
+        if temperature > 0:  # Whisper then draws samples, and takes the likeliest
+            how = {"beam_size": 1, "num_hypotheses": width, "sampling_topk": 0}
         results = self.whisper.generate(
             encoded,
-            [[*job.before, *t.sot_sequence] for job, t in zip(jobs, tokenizers, strict=True)],
-            suppress_tokens=list(get_suppressed_tokens(tokenizers[0], [-1])),
+            [[*a.job.before, *a.tokenizer.sot_sequence] for a in asked],
+            suppress_tokens=list(get_suppressed_tokens(asked[0].tokenizer, [-1])),
             return_scores=True,
             return_no_speech_prob=True,
             sampling_temperature=temperature,
             **how,
         )
-        return [self._heard(r, t, temperature) for r, t in zip(results, tokenizers, strict=True)]
+        return [self._heard(r, a.tokenizer, temperature) for r, a in zip(results, asked, strict=True)]
 
     def _heard(self, result, tokenizer: Tokenizer, temperature: float) -> Heard:
         tokens = tuple(result.sequences_ids[0])
@@ -171,47 +177,28 @@ class Decoder:
             temperature=temperature,
         )
 
-    def _segments(self, encoded, jobs, tokenizers, probabilities, heard):
+    def _segments(self, encoded, asked: Sequence[Asked], heard: Sequence[Heard]):
         cuts = [
-            cut(h.tokens, t.timestamp_begin, job.length, job.more or len(h.tokens) >= _room(job, t))
-            for h, t, job in zip(heard, tokenizers, jobs, strict=True)
+            cut(h.tokens, a.tokenizer.timestamp_begin, a.job.length, a.job.more or len(h.tokens) >= a.room)
+            for a, h in zip(asked, heard, strict=True)
         ]
-        timed = self._words(encoded, jobs, tokenizers, [pieces for pieces, _ in cuts])
+        timed = self._words(encoded, asked, [pieces for pieces, _ in cuts])
         return [
-            ([s.shifted(job.start) for s in assemble(pieces, spoken, t, p, h)], rest)
-            for job, (pieces, rest), spoken, t, p, h in zip(
-                jobs, cuts, timed, tokenizers, probabilities, heard, strict=True
-            )
+            ([s.shifted(a.job.start) for s in assemble(pieces, spoken, a.tokenizer, a.probability, h)], rest)
+            for a, h, (pieces, rest), spoken in zip(asked, heard, cuts, timed, strict=True)
         ]
 
-    def _words(self, encoded, jobs, tokenizers, found):
+    def _words(self, encoded, asked: Sequence[Asked], found: Sequence[list[Piece]]):
         """The words of every piece of the windows that want them; alignment takes one language at a time."""
         timed = [[()] * len(pieces) for pieces in found]
-        frames = [job.features.shape[1] for job in jobs]
-        asked = [t if job.options.word_timestamps else None for job, t in zip(jobs, tokenizers, strict=True)]
-        for tokenizer in {id(t): t for t in asked if t}.values():
-            mine = [pieces if t is tokenizer else [] for pieces, t in zip(found, asked, strict=True)]
+        frames = [a.job.features.shape[1] for a in asked]
+        wanted = [a.tokenizer if a.job.options.word_timestamps else None for a in asked]
+        for tokenizer in {id(t): t for t in wanted if t}.values():
+            mine = [pieces if t is tokenizer else [] for pieces, t in zip(found, wanted, strict=True)]
             for i, spoken in enumerate(words(self.model, encoded, tokenizer, mine, frames)):
-                if asked[i] is tokenizer:
+                if wanted[i] is tokenizer:
                     timed[i] = spoken
         return timed
-
-
-def padded(features: np.ndarray, frames: int = FRAMES) -> np.ndarray:
-    """Features with silence after them: float32 (mels, frames).
-
-    Whisper was trained on audio padded with silence, which in its features is the lowest value
-    there is, not the zero that faster-whisper pads with (SYSTRAN/faster-whisper#1084 has figures).
-    """
-    silence = max(SILENCE, features.max(initial=SILENCE) - RANGE)
-    out = np.full((len(features), frames), silence, np.float32)
-    out[:, : features.shape[1]] = features[:, :frames]
-    return out
-
-
-def _room(job: Job, tokenizer: Tokenizer) -> int:
-    """How many tokens the model can write for this window."""
-    return min(HALF, CONTEXT - len(job.before) - len(tokenizer.sot_sequence))
 
 
 def _merit(heard: Heard) -> tuple[bool, float]:
