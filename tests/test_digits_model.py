@@ -79,7 +79,6 @@ def test_nothing_is_heard_in_silence_and_noise(model, level):
 
 
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"needs the Free Spoken Digit Dataset in {RECORDINGS}")
-@pytest.mark.xfail(reason="the goal; the committed model has 4.7 % on these 169 words", strict=False)
 def test_takes_held_out_of_training_are_heard(model):
     references, hypotheses = [], []
     for audio, said in strings_of_takes(12):
