@@ -102,6 +102,11 @@ class Agreement:
         self._agreeable = False  # the draft's scores were good: it may settle words
         self._recent: list[Word] = []  # the last settled words, also of the utterance before
 
+    @property
+    def until(self) -> float:
+        """The end of the last settled word, in seconds; also of the utterance before."""
+        return self._recent[-1].end if self._recent else 0.0
+
     def fresh(self, words: list[Word], start: float) -> list[Word]:
         """The words of a hypothesis that are not settled yet; its audio began at `start` seconds."""
         if self._cuts:

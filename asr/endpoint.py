@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
-from asr.vad import FRAME, VoiceDetector
+from asr.spans import FRAME, RELEASE, SHORTEST, THRESHOLD
+from asr.vad import VoiceDetector
+
+LEVEL = 10 ** (-35 / 20)  # quieter speech is made as loud as this for the detector
+QUIETEST = 0.003  # rms of the quietest speech that is listened for: -50 dBFS
+BED = 0.03  # of the speech's level: the noise that is laid under it
+ATTACK, DECAY = 0.1, 0.9995  # of the level in a frame; it halves in 44 s of silence
 
 
 class Ear:
@@ -22,7 +29,7 @@ class Ear:
         self.ready: deque[tuple[np.ndarray, float]] = deque()
         self._inbox: deque[np.ndarray] = deque()
         self._rest = np.zeros(0, np.float32)
-        self._detector = vad()
+        self._detector, self._audible = vad(), Audible()
 
     def feed(self, audio: np.ndarray) -> None:
         self._inbox.append(np.asarray(audio, np.float32))
@@ -39,23 +46,53 @@ class Ear:
         whole = len(audio) // FRAME * FRAME
         self._rest = audio[whole:]
         if whole:
-            speech = self._detector(audio[:whole])
-            self.ready += zip(audio[:whole].reshape(-1, FRAME), speech, strict=True)
+            frames = audio[:whole].reshape(-1, FRAME)
+            self.ready += zip(frames, self._detector(self._audible(frames)), strict=True)
 
     @property
     def empty(self) -> bool:
         return not self.ready and not self._inbox and not (self.ended and len(self._rest))
 
 
+class Audible:
+    """A stream as Silero hears it best: louder if quiet, on a bed of faint noise.
+
+    `asr.vad` does the same to recordings, and says why. Here the level of the speech is followed as it
+    comes. Of 880 short words in digital silence (FSDD digits) Silero misses 25 as they are, and none so.
+    """
+
+    def __init__(self):
+        self._level, self._count = QUIETEST, 0  # the first words may be quiet ones
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (k, FRAME) as one stretch of audio (k * FRAME,)."""
+        levels = np.array([self._follow(rms) for rms in np.sqrt((frames**2).mean(axis=1))], np.float32)
+        gains = np.maximum(1, LEVEL / levels)
+        bed = _noise()[np.arange(self._count, self._count + len(frames)) % len(_noise())]
+        self._count += len(frames)
+        return (gains[:, None] * (frames + BED * levels[:, None] * bed)).reshape(-1)
+
+    def _follow(self, rms: float) -> float:
+        louder = rms > self._level
+        self._level += ATTACK * (rms - self._level) if louder else (DECAY - 1) * self._level
+        self._level = max(QUIETEST, self._level)
+        return self._level
+
+
+@lru_cache(maxsize=1)
+def _noise() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((1000, FRAME), np.float32)
+
+
 class Endpoint:
     """Voice probabilities made into speech and silence. Positions are samples since the stream began.
 
-    `on` starts speech and `off` ends it (Silero's own hysteresis); `onset` frames in a row must be
-    voiced before anybody speaks, because a click is one frame long.
+    Speech begins at THRESHOLD and lasts above RELEASE; `onset` frames in a row must be voiced before
+    anybody speaks, because a click is one frame long.
     """
 
-    def __init__(self, on: float = 0.5, off: float = 0.35, onset: int = 3):
-        self.on, self.off, self.onset = on, off, onset
+    def __init__(self, onset: int = SHORTEST):
+        self.onset = onset
         self.speaking = False  # an utterance is open
         self.began = 0  # where its first voiced frame starts
         self.voiced_until = 0  # where its last voiced frame ends
@@ -63,7 +100,7 @@ class Endpoint:
 
     def hear(self, probability: float, clock: int) -> bool:
         """Take the frame that ends at `clock`; True when it is voiced."""
-        voiced = probability >= (self.off if self._run and self.speaking else self.on)
+        voiced = probability >= (RELEASE if self._run else THRESHOLD)
         self._run = self._run + 1 if voiced else 0
         if voiced and self.speaking:
             self.voiced_until = clock

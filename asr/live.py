@@ -190,7 +190,7 @@ class LiveTranscriber:
         segments = [s.shifted(job.origin / SAMPLE_RATE) for s in segments]
         segments = [s for s in segments if not invented(s, self._voiced(s))]
         self._tongue.hear(segments, self._tape.voiced(self._heard, job.until))
-        words = self._words.fresh(words_of(segments), self._start / SAMPLE_RATE)
+        words = self._in_speech(self._words.fresh(words_of(segments), self._start / SAMPLE_RATE))
         unsure = any(failed(s) for s in segments)
         self._doubtful = unsure and self._ladder and not job.careful and self._engine is None
         self._heard, self._streamed = job.until, self._streamed + len(job.audio)
@@ -204,6 +204,18 @@ class LiveTranscriber:
             return self._update(self._close(unsure))
         final = self._agree(words, job)
         return self._update(final + self._closed_unheard())
+
+    def _in_speech(self, words: list[Word]) -> list[Word]:
+        """The words without the silence that engines count to them, in order and after the settled ones."""
+        if not self._timed:
+            return words
+        placed, now = [], self._words.until
+        for word in words:
+            start, end = self._tape.spoken(_samples(word.start), _samples(word.end))
+            start = max(now, word.start, start / SAMPLE_RATE - SLACK)
+            now = max(start, min(word.end, end / SAMPLE_RATE + SLACK))
+            placed.append(replace(word, start=start, end=now))
+        return placed
 
     def _agree(self, words: list[Word], job: Pass) -> list[Segment]:
         """Settle what two hypotheses agree on; returns a final segment when enough is settled."""

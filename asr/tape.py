@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from asr.audio import SAMPLE_RATE
-from asr.vad import FRAME
+from asr.spans import FRAME
 
 HOP = SAMPLE_RATE // 100  # 10 ms, the grain of `quietest`
 
@@ -40,9 +40,19 @@ class Tape:
 
     def voiced(self, start: int, stop: int) -> float:
         """Seconds of speech between two samples, by the voice detector's frames."""
+        return len(self._voiced(start, stop)) * FRAME / SAMPLE_RATE
+
+    def spoken(self, start: int, stop: int) -> tuple[int, int]:
+        """The same stretch without the silence at both ends; as it is when there is no speech in it."""
+        voiced = self._voiced(start, stop)
+        if not voiced:
+            return start, stop
+        first, last = (self.start + i * FRAME for i in (voiced[0], voiced[-1] + 1))
+        return max(start, first), min(stop, last)
+
+    def _voiced(self, start: int, stop: int) -> list[int]:
         first, last = max(start - self.start, 0) // FRAME, -(-(stop - self.start) // FRAME)
-        frames = (self._frames[i] for i in range(first, min(last, len(self._frames))))
-        return sum(voiced for _, voiced in frames) * FRAME / SAMPLE_RATE
+        return [i for i in range(first, min(last, len(self._frames))) if self._frames[i][1]]
 
     def quietest(self, start: int, stop: int) -> tuple[int, float]:
         """The quietest 30 ms between two samples: their middle, and their loudness (rms)."""

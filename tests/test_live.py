@@ -432,6 +432,34 @@ def test_a_word_said_twice_is_kept_twice():
     assert said(stream(say(sentence))) == sentence
 
 
+class Generous(Tones):
+    """Counts the silence around a word to the word, as Whisper does."""
+
+    def transcribe_batch(self, windows, options):
+        heard = super().transcribe_batch(windows, options)
+        return [[self._wide(s, len(w) / SAMPLE_RATE) for s in h] for h, w in zip(heard, windows, strict=True)]
+
+    def _wide(self, segment, length):
+        words = list(segment.words)
+        words[0] = replace(words[0], start=0.0)
+        words[-1] = replace(words[-1], end=length)
+        return Segment.of(words)
+
+
+def test_silence_is_not_counted_to_words():
+    (segment,) = [
+        s for u in stream(np.r_[silence(3), say("ask not"), silence(1)], Generous()) for s in u.final
+    ]
+    assert (segment.start, segment.end) == pytest.approx((3.0, 3.66), abs=0.15)
+
+
+def test_words_are_in_order_and_never_overlap():
+    updates = stream(np.r_[say(f"{SPEECH} " * 3), silence(1), say(SPEECH)], Generous(), longest=4)
+    words = [w for u in updates for s in u.final for w in s.words]
+    assert len(words) == 36
+    assert all(a.end <= b.start and b.start <= b.end for a, b in pairwise(words))
+
+
 # -- agreement
 
 
