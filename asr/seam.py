@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-ALIKE = 0.7  # correlation from which two pieces are the same sound; Opus at 30 kbit/s leaves above 0.9
+ALIKE = 0.85  # correlation from which two pieces are the same sound; Opus at 32 kbit/s leaves above 0.9
+ALONE = 0.9  # of the best correlation that no other place may reach: a hum fits in many places
+NEAR = 2400  # samples around the best place that belong to it, 150 ms: a vowel is like itself for as long
 QUIET = 1e-3  # RMS below which there is nothing to compare
 
 
@@ -27,7 +29,9 @@ def offset(piece: np.ndarray, whole: np.ndarray, overlap: int) -> int | None:
     energy = _energy(whole, first, last) * _energy(piece, first - shifts, last - shifts)
     alike = products[shifts % size] / np.sqrt(np.maximum(energy, (overlap * QUIET**2) ** 2))
     best = int(alike.argmax())
-    return int(shifts[best]) if alike[best] >= ALIKE else None
+    others = np.concatenate([alike[: max(0, best - NEAR)], alike[best + NEAR + 1 :]])
+    sure = alike[best] >= ALIKE and (not len(others) or others.max() < ALONE * alike[best])
+    return int(shifts[best]) if sure else None
 
 
 def _rms(audio: np.ndarray) -> float:

@@ -29,7 +29,7 @@ from asr.types import Options, Segment, Transcript
 GRACE = 10.0  # seconds a lost source has to come back in the middle of a word
 IDLE = 30.0  # seconds without audio after which a source has gone, whatever its transport believes
 SETTLING = 20.0  # seconds our last stream may take to give its place to our next
-TAIL, ALIKE = 2 * SAMPLE_RATE, SAMPLE_RATE // 2  # samples kept for a seam; that both sides of it must have
+TAIL, ALIKE = 2 * SAMPLE_RATE, SAMPLE_RATE  # samples kept for a seam; that both sides of it must have
 SEAM = 0.5  # seconds missing that are no gap worth a mark: hardly a word
 
 
@@ -99,23 +99,34 @@ class Session:
                     raise
                 time.sleep(0.1)
 
-    def hand_over(self, transport: str, heard: np.ndarray) -> Source | None:
-        """Go on with another transport where the present source is, to the sample.
+    def meets(self, piece: np.ndarray) -> int | None:
+        """The sample of this session at which `piece`, a second or two of the same sounds, ends.
 
-        `heard` is what the other transport has just brought, a second or two. None when no source
-        is there, or when the two cannot be told to be the same yet: silence is like any other.
+        None when that cannot be told: silence is like any other, a hum fits everywhere.
         """
         with self._lock:
-            begins = offset(heard, self._tail, ALIKE) if self.source else None
-            if begins is None:
+            begins = offset(piece, self._tail, ALIKE)
+            return None if begins is None else self._heard - len(self._tail) + begins + len(piece)
+
+    def hand_over(self, transport: str, piece: np.ndarray, end: int) -> Source | None:
+        """Go on with another transport, which has just brought `piece`, up to the sample `end`.
+
+        None when no source is there that could hand over.
+        """
+        with self._lock:
+            if not self.source:
                 return None
-            ahead = begins + len(heard) - len(self._tail)
+            ahead = end - self._heard
             source = self.source.heir = Source(self, self.source.leg, transport)
             source.begin, source.skip = self.heard, max(0, -ahead)
             self._seat(source)
         if ahead > 0:
-            source.feed(heard[-ahead:])
+            source.feed(piece[-ahead:])
         return source
+
+    @property
+    def _heard(self) -> int:
+        return round(self.heard * SAMPLE_RATE)
 
     def _seat(self, source: Source) -> Source:
         self.source, self.error = source, None

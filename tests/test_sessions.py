@@ -297,8 +297,9 @@ def test_handing_over_to_another_transport_is_exact_to_the_sample(house, ahead):
     house.streams[0].feed = heard.append
     socket.feed(sound[:48_000])
     now = 48_000 + round(ahead * 16_000)  # the other transport is this far
-    assert session.hand_over("webrtc", np.zeros(16_000, np.float32)) is None, "silence is like any other"
-    rtc = session.hand_over("webrtc", sound[now - 16_000 : now])
+    assert session.meets(np.zeros(24_000, np.float32)) is None, "silence is like any other"
+    piece = sound[now - 24_000 : now]
+    rtc = session.hand_over("webrtc", piece, session.meets(piece))
     for i in range(now, 96_000, 960):
         rtc.feed(sound[i : i + 960])
     assert not socket.feed(audio(1)) and not socket.displaced, "it was handed over, nobody pushed in"
@@ -311,7 +312,7 @@ def test_back_to_the_first_transport_goes_on_in_the_same_stream(house):
     sound = np.random.default_rng(0).normal(0, 0.2, 32_000).astype(np.float32)
     session, socket = started(house)
     socket.feed(sound)
-    session.hand_over("webrtc", sound[16_000:]).leave()
+    session.hand_over("webrtc", sound[8_000:], session.meets(sound[8_000:])).leave()
     again = session.take("m", OPTIONS, at=3.5)  # with some audio twice
     again.feed(audio(1))
     assert session.heard == 4.5 and len(house.streams) == 1
@@ -319,11 +320,11 @@ def test_back_to_the_first_transport_goes_on_in_the_same_stream(house):
 
 def test_nothing_is_handed_over_where_nobody_speaks(house):
     sound = np.random.default_rng(0).normal(0, 0.2, 32_000).astype(np.float32)
-    assert house.new().hand_over("webrtc", sound) is None
+    assert house.new().hand_over("webrtc", sound, 0) is None
     session, source = started(house)
     source.feed(sound)
     session.pause()
-    assert session.hand_over("webrtc", sound) is None
+    assert session.hand_over("webrtc", sound, session.meets(sound)) is None
 
 
 def test_old_text_is_deleted_and_text_in_use_is_not(tmp_path):

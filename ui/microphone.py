@@ -51,8 +51,9 @@ class Ear(AsyncStreamHandler):
         self.source: Source | None = None
         self.last: float | None = None  # when a frame came
         self._heard = np.zeros(0, np.float32)  # of the frames before the session was handed over
-        self._next = round(LISTEN * SAMPLE_RATE)  # samples until the next try to take it over
-        self._began, self._samples = 0.0, 0  # since the hand-over
+        self._next = round(LISTEN * SAMPLE_RATE)  # samples until the next look
+        self._ahead: int | None = None  # how far our samples count ahead of the session's, at the last look
+        self._began, self._samples = 0.0, 0  # the frames' start and number; counted anew at the hand-over
 
     def copy(self) -> Ear:
         return Ear(self._sessions)
@@ -66,22 +67,27 @@ class Ear(AsyncStreamHandler):
     def _receive(self, audio: np.ndarray) -> None:
         self.last = asyncio.get_running_loop().time()
         if self.source is None:
-            return self._offer(audio)
+            return self._look(audio)
         lost = round((self.last - self._began) * SAMPLE_RATE) - self._samples - len(audio)
         if lost > LATE * SAMPLE_RATE:
             audio = np.concatenate([np.zeros(lost, np.float32), audio])
         self._samples += len(audio)
         self.source.feed(audio)
 
-    def _offer(self, audio: np.ndarray) -> None:
-        """Take the session over, where the socket is, once there is something to know it by."""
+    def _look(self, audio: np.ndarray) -> None:
+        """Take the session over once two looks agree where in it we are: one might be chance."""
         self.session = self.session or self._sessions.get(get_current_context().webrtc_id)
         self._heard = np.concatenate([self._heard, audio])[-round(LISTEN * SAMPLE_RATE) :]
+        self._samples += len(audio)
         self._next -= len(audio)
-        if self._next <= 0 and self.session:
-            self._next = round(EVERY * SAMPLE_RATE)
-            self.source = self.session.hand_over("webrtc", self._heard)
-            self._began = self.last
+        if self._next > 0 or not self.session:
+            return
+        self._next = round(EVERY * SAMPLE_RATE)
+        end, before = self.session.meets(self._heard), self._ahead
+        self._ahead = None if end is None else self._samples - end
+        if None not in (before, self._ahead) and abs(self._ahead - before) < SAMPLE_RATE // 100:
+            self.source = self.session.hand_over("webrtc", self._heard, end)
+            self._began, self._samples = self.last, 0
 
     async def emit(self) -> None:
         await asyncio.sleep(1)  # nothing to say; returning at once would keep a core busy

@@ -23,13 +23,14 @@
     // -- orders
 
     speak(mic, wishes) {
-      Object.assign(this, { mic, wishes, zero: null, sent: null, stopping: false, awaiting: false });
+      Object.assign(this, { mic, wishes, zero: null, sent: null, stopping: false, awaiting: false, changed: false });
       this.open ? this.begin() : this.connect();
     }
 
+    // While somebody speaks, new wishes wait for the next pause: no word is cut by them.
     change(wishes) {
       this.wishes = wishes;
-      if (this.mic && !this.stopping) this.goBack();
+      this.changed = Boolean(this.mic && !this.stopping);
     }
 
     // Everything the microphone heard is sent before the session pauses.
@@ -106,6 +107,10 @@
       if (!this.mic) return;
       const was = this.webrtc.on;
       this.webrtc.on = now.transport === "webrtc" && Boolean(this.webrtc.peer);
+      if (this.changed && !now.speaking && !first && this.mic) {
+        this.changed = false;
+        return this.goBack();
+      }
       if (first && !this.webrtc.on) this.begin();
       else if (was && !this.webrtc.on && !now.error && now.state !== "over") this.goBack();
     }

@@ -10,7 +10,7 @@
   const $ = (id) => document.getElementById(`live-${id}`);
 
   let line = null, mic = null, phase = "idle"; // idle asking live stopping paused over
-  let wishes = {}, said = [], lastParagraph = null, follows = true, heard = 0, quietSince = 0, lock = null;
+  let wishes = {}, said = [], lastParagraph = null, follows = true, ours = 0, heard = 0, quietSince = 0, lock = null;
 
   const clock = (seconds) => {
     const s = Math.floor(seconds), two = (n) => String(n).padStart(2, "0");
@@ -116,6 +116,7 @@
   const atEnd = () => $("said").scrollHeight - $("said").scrollTop - $("said").clientHeight < 48;
   const scroll = () => {
     if (follows) $("said").scrollTop = $("said").scrollHeight;
+    ours = $("said").scrollTop;
     $("jump").hidden = follows;
   };
   const jump = () => {
@@ -362,7 +363,9 @@
   document.addEventListener("change", ({ target }) => target.id === "live-device" && changeDevice());
   document.addEventListener("scroll", ({ target }) => {
     if (target.id !== "live-said") return;
-    follows = atEnd();
+    if (target.scrollTop < ours - 8) follows = false; // further up than we put it: a reader did that
+    if (atEnd()) follows = true;
+    ours = Math.min(ours, target.scrollTop);
     $("jump").hidden = follows;
   }, true);
   document.addEventListener("keydown", ({ key }) => {
