@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from io import BytesIO
 from typing import Literal
 
+import anyio
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -76,7 +77,7 @@ def router(server: Server) -> APIRouter:
     )
     async def infer(id: str, request: Request) -> Answer:
         """Text of a recording, asked as Hugging Face's InferenceClient asks."""
-        server.names.spec(id)
+        await anyio.to_thread.run_sync(server.names.spec, id)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(server.places.place())
             form, asked = await _read(request, server.config.max_upload_mb * 2**20)
