@@ -18,7 +18,7 @@ from jinja2 import ChoiceLoader, DictLoader
 ASSETS = Path(__file__).parent / "assets"
 URL = "parlance"  # where app.py serves ASSETS, relative to the page
 INDEX = "frontend/index.html"
-FONT = ("Figtree", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
 # What each colour paints, by Gradio's names; each name exists a second time for the dark theme.
@@ -89,14 +89,13 @@ def shell(page: str) -> str:
 
 
 def head() -> str:
-    """Our tags: the icon, the font, every style sheet and script in ASSETS."""
+    """Our tags: the icon, every style sheet and script in ASSETS."""
     styles = "".join(f'<link rel="stylesheet" href="{_versioned(p)}">' for p in sorted(ASSETS.glob("*.css")))
     scripts = "".join(f'<script defer src="{_versioned(p)}"></script>' for p in sorted(ASSETS.glob("*.js")))
     return (
         "<title>Parlance</title>"
         '<meta name="description" content="Self-hosted transcription: recordings and live speech to text.">'
         f'<link rel="icon" type="image/svg+xml" href="{URL}/logo.svg">'
-        f'<link rel="preload" as="font" type="font/woff2" crossorigin href="{URL}/fonts/figtree.woff2">'
         # Before anything is painted: a page that is to be dark must not flash white.
         "<script>document.documentElement.dataset.theme = localStorage.getItem('parlance-theme')"
         " ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')</script>"

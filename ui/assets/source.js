@@ -113,7 +113,8 @@
     if (!dropZone(e)) return;
     e.preventDefault();
     $(".drop").classList.remove("over");
-    if (e.dataTransfer.files[0]) send(e.dataTransfer.files[0]);
+    if (e.dataTransfer.files.length > 1) complain("One recording at a time, please.", "Drop them one after the other.");
+    else if (e.dataTransfer.files[0]) send(e.dataTransfer.files[0]);
   });
   document.addEventListener("change", (e) => {
     if (!e.target.matches(".source input[type=file]")) return;
