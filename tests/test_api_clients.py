@@ -41,7 +41,7 @@ def server(tmp_path_factory):
         "ASR_PORT": str(port),
         "ASR_API_KEYS": f"another,{KEY}",
         "ASR_DATA_DIR": str(tmp_path_factory.mktemp("data")),
-        "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine threads that spin while they wait take ten times as long
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin cost a busy machine ten times the work
     }
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ASR_", "GRADIO_", "OPENAI_"))}
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=clean | settings)

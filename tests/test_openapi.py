@@ -39,7 +39,9 @@ def test_the_page_names_every_field_as_it_is_sent():
         page = house.client.get("/v1/openapi.json").json()
         shown = house.client.get("/v1/docs").text
     assert "http" not in shown, "the page must not ask other hosts for anything"
-    assert all(word in shown for word in ("timestamp_granularities[]", "/v1/audio/translations", "from 0 to 1"))
+    assert all(
+        word in shown for word in ("timestamp_granularities[]", "/v1/audio/translations", "from 0 to 1")
+    )
     form = page["components"]["schemas"]["Transcription"]
     assert form["required"] == ["file", "model"]
     assert set(form["properties"]) == {
