@@ -197,13 +197,34 @@ def test_lost_packets_do_not_move_the_time(tmp_path):
             return await super().recv()
 
     async def loses():
-        voice = Lossy(np.r_[say(SPEECH), silence(6 - 3.24), say("ask"), silence(2)])
+        voice = Lossy(np.r_[say(SPEECH), silence(9 - 3.24), say("ask"), silence(2)])
         async with speaker(url, voice) as (socket, _):
             found = await until(socket, by_webrtc)
             return found + await until(socket, lambda e: e["type"] == "settled" and e["start"] > 4)
 
     with hall(tmp_path) as (url, _, _):
-        assert asyncio.run(loses())[-1]["start"] == pytest.approx(6.0, abs=0.5)
+        assert asyncio.run(loses())[-1]["start"] == pytest.approx(9.0, abs=0.5)
+
+
+def test_packets_that_are_only_late_put_no_silence_into_a_word(tmp_path):
+    class Stalling(Voice):
+        async def recv(self):
+            if self.sent in (2.5 * 16_000, 3.0 * 16_000):
+                await asyncio.sleep(0.6)  # then they come all at once
+            return await super().recv()
+
+    async def stalls():
+        voice = Stalling(np.r_[silence(0.5), say(SPEECH), silence(3)])
+        async with speaker(url, voice) as (socket, _):
+            reading = asyncio.create_task(until(socket, quiet, 60))
+            while voice.sent < len(voice.pcm):
+                await asyncio.sleep(0.1)
+            await socket.send('{"type": "end"}')
+            return await reading
+
+    with hall(tmp_path) as (url, _, _):
+        found = asyncio.run(stalls())
+        assert words(found) == SPEECH and any(map(by_webrtc, found))
 
 
 WRONG = [

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -36,7 +37,8 @@ CONNECTING = 15.0  # seconds in which the first frame has to come
 SILENT = (
     5.0  # seconds without frames after which the connection is dead: a silent microphone sends frames too
 )
-LATE = 0.3  # seconds of packets lost before silence takes their place, so that times stay true
+LATE, SURE = 0.3, 2.0  # seconds that frames lag at least, for so long: then packets are lost, not only late
+STILL = 0.01  # RMS of a frame between words
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,11 @@ class Ear(AsyncStreamHandler):
         self._next = round(LISTEN * SAMPLE_RATE)  # samples until the next look
         self._ahead: int | None = None  # how far our samples count ahead of the session's, at the last look
         self._began, self._samples = 0.0, 0  # the frames' start and number; counted anew at the hand-over
+        self._lag, self._judged, self._missing = (
+            math.inf,
+            0.0,
+            0.0,
+        )  # the least lag lately, since when; what is lost
 
     def copy(self) -> Ear:
         return Ear(self._sessions)
@@ -68,11 +75,20 @@ class Ear(AsyncStreamHandler):
         self.last = asyncio.get_running_loop().time()
         if self.source is None:
             return self._look(audio)
-        lost = round((self.last - self._began) * SAMPLE_RATE) - self._samples - len(audio)
-        if lost > LATE * SAMPLE_RATE:
-            audio = np.concatenate([np.zeros(lost, np.float32), audio])
         self._samples += len(audio)
+        self._count_lost()
+        if self._missing and np.sqrt(np.mean(audio**2)) < STILL:  # silence in their place, but in no word
+            gap = np.zeros(round(self._missing * SAMPLE_RATE), np.float32)
+            audio, self._missing = np.concatenate([gap, audio]), 0.0
+            self._samples += len(gap)
         self.source.feed(audio)
+
+    def _count_lost(self) -> None:
+        """Lost packets make our clock lag behind the wall's for good; late ones only for a moment."""
+        self._lag = min(self._lag, self.last - self._began - self._samples / SAMPLE_RATE)
+        if self.last - self._judged > SURE:
+            self._missing = self._lag if self._lag > LATE else 0.0
+            self._lag, self._judged = math.inf, self.last
 
     def _look(self, audio: np.ndarray) -> None:
         """Take the session over once two looks agree where in it we are: one might be chance."""
@@ -87,7 +103,8 @@ class Ear(AsyncStreamHandler):
         self._ahead = None if end is None else self._samples - end
         if None not in (before, self._ahead) and abs(self._ahead - before) < SAMPLE_RATE // 100:
             self.source = self.session.hand_over("webrtc", self._heard, end)
-            self._began, self._samples = self.last, 0
+            self._began = self._judged = self.last
+            self._samples, self._lag = 0, math.inf
 
     async def emit(self) -> None:
         await asyncio.sleep(1)  # nothing to say; returning at once would keep a core busy
