@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from threading import Event
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody is told that this runs
@@ -16,6 +17,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from asr.config import Config
 from asr.errors import ASRError, ConfigError
+
+STALE = 86_400  # seconds after which nobody can be using a temporary file any more
 
 
 def main() -> int:
@@ -91,6 +94,9 @@ def _work_in(config: Config) -> None:
     except OSError as e:
         what = f"The folder {folder} cannot be made: {e.strerror}."
         raise ConfigError(what, "Set ASR_DATA_DIR to a folder that can be written.") from None
+    for left in folder.rglob("*"):  # by a server that was killed
+        if left.is_file() and time.time() - left.stat().st_mtime > STALE:
+            left.unlink(missing_ok=True)
     tempfile.tempdir = str(folder)
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "page")
 

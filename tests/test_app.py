@@ -1,5 +1,6 @@
 """`python app.py` as people start it: what it serves, how it refuses to start, how it stops."""
 
+import os
 import re
 import signal
 import socket
@@ -86,11 +87,15 @@ def test_the_page_offers_no_api_of_its_events(url):
 
 def test_it_says_where_it_is_and_leaves_nothing_behind_when_it_is_stopped(tmp_path):
     url = f"http://127.0.0.1:{(port := free_port())}/"
+    (stale := tmp_path / "tmp" / "stale.pcm").parent.mkdir()
+    stale.write_bytes(b"left by a server that was killed")
+    os.utime(stale, (0, 0))
     env = environment(tmp_path, ASR_MODEL=MODEL, ASR_PORT=str(port))
     start = [sys.executable, "app.py"]
     process = subprocess.Popen(start, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
     try:
         assert url in process.stdout.readline()
+        assert not stale.exists()
         upload(url, b"sound")
         assert list(tmp_path.rglob("a.wav"))
         process.send_signal(signal.SIGTERM)

@@ -329,6 +329,33 @@ def test_what_the_model_cannot_do_is_not_offered(offline, visit):
     assert page.locator("ul.options li").all_inner_texts()[1:] == ["English"]
 
 
+def test_another_model_and_language_can_be_chosen(app, visit, recording):
+    page = visit(app)
+    wanted = page.locator("ul.options li:has-text('PocketSphinx')")
+    while not wanted.count():  # the list comes once this machine was asked what it can load
+        page.click("h1")
+        page.click("input[aria-label='Model']:visible")
+        page.wait_for_timeout(300)
+    wanted.click()
+    page.click("input[aria-label='Language spoken']:visible")
+    page.keyboard.type("engl")
+    page.keyboard.press("Enter")
+    transcribe(page, recording)
+    assert "PocketSphinx" in page.inner_text(".summary") and "English" in page.inner_text(".summary")
+    assert text(page)
+
+
+def test_several_files_at_once_are_not_dropped_in_silence(app, visit):
+    page = visit(app)
+    page.evaluate("""() => {
+      const data = new DataTransfer();
+      for (const name of ["a.wav", "b.wav"]) data.items.add(new File(["x"], name));
+      const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true });
+      document.querySelector(".drop").dispatchEvent(drop);
+    }""")
+    assert "One recording at a time" in page.inner_text(".complaint")
+
+
 def test_a_file_beyond_the_limit_is_refused_before_it_is_sent(offline, visit, tmp_path):
     page = visit(offline)
     large = wav(tmp_path / "large.wav", np.zeros(600_000, np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,8 @@ from asr import languages
 from asr.audio import Limits
 from asr.config import Config
 from asr.errors import Busy
-from asr.models import Models
-from asr.types import Options, Segment
+from asr.models import Models, Status
+from asr.types import Options
 from ui import choices, files, render, report
 from ui.running import Line, Run
 
@@ -139,7 +140,7 @@ def _connect_work(at: SimpleNamespace, models: Models, config: Config) -> None:
     limits = Limits(config.max_upload_mb * 2**20, config.max_audio_hours * 3600)
 
     async def go(path: str, spec: str, language: str, task: str, hotwords: str):
-        options = Options(language or None, task, hotwords=hotwords.strip() or None)
+        options = Options(language or None, task, hotwords=(hotwords or "").strip() or None)
         try:
             run = Run(path, partial(models.get, spec or None), options, limits, line)
         except Busy as e:
@@ -147,7 +148,7 @@ def _connect_work(at: SimpleNamespace, models: Models, config: Config) -> None:
             return
         run.start()
         try:
-            async for changes in _followed(at, run):
+            async for changes in _followed(at, run, partial(models.status, spec or None)):
                 yield changes
         finally:
             run.cancel()  # when the page has gone; a run that is over does not mind
@@ -158,23 +159,32 @@ def _connect_work(at: SimpleNamespace, models: Models, config: Config) -> None:
     at.stop.click(lambda run: run and run.cancel(), at.run, None, queue=False, **QUIET)
 
 
-async def _followed(at: SimpleNamespace, run: Run):
+async def _followed(at: SimpleNamespace, run: Run, status: Callable[[], Status]):
     """What changes on the page while a run goes on, and when it has ended."""
+    seen = SimpleNamespace(lines=0, sound=None)
     yield _cleared(at) | _buttons(at, busy=True) | {at.run: run}
-    shown, heard = 0, None
     while not run.over and not run.cancelling:
-        changes, shown = _lines(at, run.segments, shown)
-        if run.sound != heard:
-            heard = run.sound
-            at.player.temp_files.add(str(heard))  # so that Gradio deletes it in time
-            changes[at.player] = gr.HTML(render.player(heard), visible=True)
-        yield changes | {at.news: report.progress(run)}
+        yield _news(at, run, seen) | {at.news: report.progress(run, status().says)}
         await asyncio.sleep(LOOK)
-    changes, _ = _lines(at, run.segments, shown)
+    last = _news(at, run, seen)
     if run.segments:
         saved = await asyncio.to_thread(files.take_away, run.transcript, Path(run.path).stem)
-        changes |= {at.take: gr.Row(visible=True)} | dict(zip(at.saved, map(str, saved), strict=True))
-    yield changes | _buttons(at, busy=False) | {at.news: report.outcome(run)}
+        last |= {at.take: gr.Row(visible=True)} | dict(zip(at.saved, map(str, saved), strict=True))
+    yield last | _buttons(at, busy=False) | {at.news: report.outcome(run)}
+
+
+def _news(at: SimpleNamespace, run: Run, seen: SimpleNamespace) -> dict:
+    """The lines and the sound that the page lacks; `seen` is what it has, and is brought up to date."""
+    said = list(run.segments)  # the run goes on
+    full = len(said) // BLOCK * BLOCK
+    changes = {at.latest: gr.HTML(render.lines(said[full:], full + 1), visible=len(said) > full)}
+    if full > seen.lines:
+        changes[at.settled] = gr.HTML(render.lines(said[:full]), visible=True)
+    if run.sound != seen.sound:
+        at.player.temp_files.add(str(run.sound))  # so that Gradio deletes it in time
+        changes[at.player] = gr.HTML(render.player(run.sound), visible=True)
+    seen.lines, seen.sound = full, run.sound
+    return changes
 
 
 def _buttons(at: SimpleNamespace, busy: bool) -> dict:
@@ -189,12 +199,3 @@ def _cleared(at: SimpleNamespace) -> dict:
     """No transcript."""
     return {at.take: gr.Row(**GONE), at.settled: gr.HTML("", **GONE), at.latest: gr.HTML("", **GONE)}
 
-
-def _lines(at: SimpleNamespace, said: list[Segment], shown: int) -> tuple[dict, int]:
-    """The changes that show `said` where `shown` of its lines are settled already; how many are now."""
-    said = list(said)  # the run goes on
-    full = len(said) // BLOCK * BLOCK
-    changes = {at.latest: gr.HTML(render.lines(said[full:], full + 1), visible=len(said) > full)}
-    if full > shown:
-        changes[at.settled] = gr.HTML(render.lines(said[:full]), visible=True)
-    return changes, full

@@ -12,8 +12,8 @@ QUIET_ROOM = (
 )
 
 
-def progress(run: Run) -> str:
-    """The stage, and what is known of it."""
+def progress(run: Run, model: str = "") -> str:
+    """The stage, and what is known of it; `model` is what there is to say of the model."""
     so_far = f"{render.clock(run.elapsed())} so far"
     match run.stage:
         case "waiting":
@@ -22,7 +22,7 @@ def progress(run: Run) -> str:
         case "opening":
             return render.progress("Reading the recording", f"{render.clock(run.opened)} read")
         case "loading":
-            return render.progress("Loading the model", so_far)
+            return render.progress(model.rstrip(".") or "Loading the model", so_far)
         case _ if not run.segments:
             return render.progress("Listening for speech", so_far)
     heard = f"{render.clock(run.segments[-1].end)} of {render.clock(run.duration)}"
