@@ -122,7 +122,7 @@
       button.setAttribute("aria-label", `Speed ${sound.playbackRate} times`);
     } else if (at("#start")) {
       // On a phone what comes is below what was asked.
-      if (matchMedia("(max-width: 860px)").matches) $(".result")?.scrollIntoView({ behavior: "smooth" });
+      if (matchMedia("(max-width: 860px)").matches) at(".two").querySelector(".result").scrollIntoView({ behavior: "smooth" });
     } else if (at("#copy")) {
       copy(at("#copy"));
     } else if (at(".lines [data-seek]") && (getSelection().isCollapsed || at("button"))) {
