@@ -18,10 +18,11 @@ import numpy as np
 
 from asr.backends import Batching
 from asr.backends.faster_whisper.device import cores, place_of
+from asr.backends.faster_whisper.features import FRAMES, room
 from asr.errors import UnknownModel
 from asr.types import Options, Segment
 
-VOCABULARY, CONTEXT, FRAMES = 51_865, 448, 3000
+VOCABULARY, CONTEXT, HOP = 51_865, 448, 160
 END, START, ENGLISH, TRANSCRIBE = 50_257, 50_258, 50_259, 50_359  # tokens of the multilingual models
 NAMES = {
     END: "<|endoftext|>",
@@ -79,27 +80,29 @@ class Burdened:
 
     def transcribe(self, audio: np.ndarray, options: Options) -> Iterator[Segment]:
         for segment in self._backend.transcribe(audio, options):
-            self._work([[segment]], options.word_timestamps)
+            self._work([[segment]], [options], FRAMES)
             yield segment
 
     def transcribe_batch(
         self, windows: Sequence[np.ndarray], options: Sequence[Options]
     ) -> list[list[Segment]]:
+        lengths = [w.shape[1] if w.ndim == 2 else len(w) // HOP for w in windows]
         answers = self._backend.transcribe_batch(windows, options)
-        self._work(answers, any(o.word_timestamps for o in options))
+        frames = room([np.empty((0, n)) for n in lengths], options[0].encoder_seconds)
+        self._work(answers, options, frames)
         return answers
 
-    def _work(self, answers: Sequence[Sequence[Segment]], align: bool) -> None:
-        silence = ctranslate2.StorageView.from_array(np.zeros((len(answers), self._mels, FRAMES), np.float32))
-        encoded = self._model.encode(silence)
+    def _work(self, answers: Sequence[Sequence[Segment]], options: Sequence[Options], frames: int) -> None:
+        silence = np.zeros((len(answers), self._mels, frames), np.float32)
+        encoded = self._model.encode(ctranslate2.StorageView.from_array(silence))
         words = max(sum(len(s.text.split()) for s in answer) for answer in answers)
         tokens = round(TOKENS_PER_WORD * words) + MARKS
         start = [START, ENGLISH, TRANSCRIBE]
         written = self._model.generate(
             encoded, [start] * len(answers), beam_size=1, max_length=2 * tokens, suppress_tokens=[END]
         )
-        if align:
-            self._model.align(encoded, start, [w.sequences_ids[0][:tokens] for w in written], FRAMES)
+        if any(o.word_timestamps for o in options):
+            self._model.align(encoded, start, [w.sequences_ids[0][:tokens] for w in written], frames)
 
 
 def _spec(shape: Shape) -> ctranslate2.specs.WhisperSpec:
