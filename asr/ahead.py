@@ -12,14 +12,13 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def ahead(items: Iterator[Item], depth: int) -> Iterator[Iterator[Item]]:
+def ahead(items: Iterator[Item], depth: int, stop: Event) -> Iterator[Iterator[Item]]:
     """Take `items` in a thread, at most `depth` of them before somebody wants them.
 
-    What the items raise comes up in their place. Leaving the block ends the thread at once: after
-    the item it is working on.
+    What the items raise comes up in their place. Leaving the block sets `stop` and waits for the
+    thread to end: after the item it is working on, or sooner if making that heeds `stop` as well.
     """
     queue: Queue[tuple[bool, Item | BaseException | None]] = Queue(depth)
-    stop = Event()
 
     def work() -> None:
         try:

@@ -3,8 +3,8 @@
     for segment in transcribe(recording, backend):   # in time order, each as soon as it is known
         print(segment.end / recording.duration, segment.text)
 
-Reading, voice detection and features run ahead in a thread while the engine decodes. Whoever
-stops iterating (or closes the generator) cancels: nothing goes on behind.
+Voice detection and features run ahead, each in a thread, while the engine decodes. Whoever stops
+iterating (or closes the generator) cancels: nothing goes on behind.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
+from threading import Event
 
 import numpy as np
 
 from asr.ahead import ahead
 from asr.audio import Recording, to_pcm16
 from asr.backends import Backend, check
+from asr.errors import Cancelled
 from asr.guards import failed, invented
+from asr.pauses import spoken
 from asr.types import Options, Segment
 from asr.vad import Silero, Stretch, VoiceDetector
 from asr.windows import LONGEST, Window, clipped, windows
 
-CONTEXT = 0.2  # seconds of the silence around a segment that are heard again with it
 PLACES, EVERY = 4, 120.0  # where else to hear the language: at most, and one per so many seconds
 ENOUGH = 10.0  # seconds of speech in one place that tell its language
 
@@ -50,8 +52,16 @@ def transcribe(
 
 def _transcribe(recording, backend, options: Options, vad) -> Iterator[Segment]:
     size = backend.batch_size if "batch" in backend.can else 1
-    now = 0.0
-    with ahead(_prepared(recording, backend, vad), 2 * size) as coming:
+    detector, stop, now = vad(), Event(), 0.0
+
+    def listen(block: np.ndarray) -> np.ndarray:
+        if stop.is_set():  # hours of silence would otherwise be heard to their end
+            raise Cancelled("Nobody is listening any more.")
+        return detector(block)
+
+    # Words tell on which side of a join they were said.
+    found = windows(recording, listen, join={"batch", "words"} <= backend.can)
+    with ahead(found, 2, stop) as read, ahead(_prepared(read, recording, backend), 2 * size, stop) as coming:
         first = list(islice(coming, 2))
         language, probability = options.language, None
         if len(first) > 1 and language is None and "detect" in backend.can:
@@ -67,13 +77,11 @@ def _transcribe(recording, backend, options: Options, vad) -> Iterator[Segment]:
                     yield segment
 
 
-def _prepared(recording, backend, vad) -> Iterator[Prepared]:
+def _prepared(read: Iterator[Window], recording, backend) -> Iterator[Prepared]:
     """Each window with what can be done about it before the engine has its turn."""
-    batching = "batch" in backend.can
-    joined = batching and "words" in backend.can  # words tell on which side of a join they were said
-    for window in windows(recording, vad(), joined):
+    for window in read:
         audio = window.audio(recording)
-        yield window, backend.prepare(audio) if batching else audio
+        yield window, backend.prepare(audio) if "batch" in backend.can else audio
 
 
 def _batches(coming: Iterator[Prepared], largest: int) -> Iterator[list[Prepared]]:
@@ -114,17 +122,27 @@ class _Engine:
 
     def decode(self, batch: Sequence[Prepared]) -> Iterator[tuple[Window, list[Segment]]]:
         """What was heard in each window, on the window's clock."""
-        if "batch" not in self.backend.can:
-            for window, audio in batch:
-                yield window, list(self.backend.transcribe(audio, self.options))
-            return
-        # Over a join it takes word times to say what was said before and what after it.
-        options = [replace(self.options, word_timestamps=self._timed(window)) for window, _ in batch]
-        heard = self.backend.transcribe_batch([prepared for _, prepared in batch], options)
+        options = [self._asked(window) for window, _ in batch]
+        if "batch" in self.backend.can:
+            heard = self.backend.transcribe_batch([prepared for _, prepared in batch], options)
+        else:
+            heard = (
+                list(self.backend.transcribe(audio, o)) for (_, audio), o in zip(batch, options, strict=True)
+            )
         yield from zip((window for window, _ in batch), heard, strict=True)
 
+    def _asked(self, window: Window) -> Options:
+        """Words tell when something was said, and on which side of a join, even if nobody wants them.
+
+        The words of a translation tell little about that.
+        """
+        timed = "words" in self.backend.can and (
+            self.options.task == "transcribe" or len(window.stretches) > 1
+        )
+        return replace(self.options, word_timestamps=timed or self.options.word_timestamps)
+
     def believed(self, window: Window, heard: Iterable[Segment]) -> Iterator[Segment]:
-        """The segments where they were said, without what nobody said, and mended where scores failed."""
+        """What was said and when: without what nobody said, and mended where scores failed."""
         placed = [p for segment in heard for p in window.placed(segment) if not _invented(*p)]
         for stretch, here in groupby(placed, lambda p: p[0]):
             runs = [list(run) for _, run in groupby([segment for _, segment in here], failed)]
@@ -132,23 +150,23 @@ class _Engine:
             starts = [*(run[0].start for run in runs[1:]), stretch.end]
             for run, low, high in zip(runs, ends, starts, strict=False):
                 mended = self._mended(stretch, run, low, high) if failed(run[0]) else run
-                yield from mended if self.options.word_timestamps else (replace(s, words=()) for s in mended)
+                for segment in (part for s in mended for part in spoken(s, stretch)):
+                    yield segment if self.options.word_timestamps else replace(segment, words=())
 
     def _mended(self, stretch: Stretch, run: list[Segment], low: float, high: float) -> list[Segment]:
-        """Failed neighbours, decoded again alone: from `low` to `high` nobody else speaks."""
+        """Failed neighbours, decoded again alone: all there is between the segments around them.
+
+        Where they themselves say they are means little.
+        """
         kept = [replace(segment, unsure=True) for segment in run]
         if "batch" not in self.backend.can or self.options.temperature is not None:
             return kept  # it has climbed the ladder already, or must not
-        start, end = max(run[0].start - CONTEXT, low), min(run[-1].end + CONTEXT, high)
-        options = replace(self.options, language=run[0].language)
-        heard = self.backend.transcribe(self.recording.read(start, end), options)
-        again = [clipped(segment.shifted(start), start, end) for segment in heard]
+        options = replace(self._asked(Window((stretch,))), language=run[0].language)
+        heard = self.backend.transcribe(self.recording.read(low, high), options)
+        again = [clipped(segment.shifted(low), low, high) for segment in heard]
         if not again:
             return kept
         return [replace(s, unsure=failed(s)) for s in again if not _invented(stretch, s)]
-
-    def _timed(self, window: Window) -> bool:
-        return self.options.word_timestamps or len(window.stretches) > 1
 
 
 def _invented(stretch: Stretch, segment: Segment) -> bool:

@@ -1,4 +1,4 @@
-"""The nouns of the project: words make segments, segments make a transcript.
+"""The nouns of the project: words make segments, segments make a transcript, turns say who spoke.
 
 Names follow faster-whisper and OpenAI's `verbose_json`, so nothing has to be renamed on
 the way in or out. Times are seconds from the start of the audio. All types are frozen:
@@ -45,10 +45,26 @@ class Segment:
         text = "".join(w.word for w in words)
         return cls(words[0].start, words[-1].end, text, tuple(words), **rest)
 
+    def part(self, words: Sequence[Word]) -> Segment:
+        """Some of its words as a segment with the same scores; which tokens made them is not known."""
+        text = "".join(w.word for w in words)
+        return replace(
+            self, start=words[0].start, end=words[-1].end, text=text, words=tuple(words), tokens=()
+        )
+
     def shifted(self, seconds: float) -> Segment:
         """The same segment, `seconds` later."""
         words = tuple(replace(w, start=w.start + seconds, end=w.end + seconds) for w in self.words)
         return replace(self, start=self.start + seconds, end=self.end + seconds, words=words)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Somebody speaks, from `start` to `end`."""
+
+    start: float
+    end: float
+    speaker: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ where it was said.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -39,7 +39,7 @@ class Window:
         """What was heard in `audio`, where it was said; cut apart where it goes over a join."""
         runs = [(i, tuple(run)) for i, run in groupby(segment.words, lambda w: self._holding(w.start, w.end))]
         for i, words in runs or [(self._holding(segment.start, segment.end), ())]:
-            part = segment if len(runs) < 2 else replace(Segment.of(words), **_scores(segment))
+            part = segment if len(runs) < 2 else segment.part(words)
             stretch = self.stretches[i]
             origin = sum(s.duration for s in self.stretches[:i])
             yield stretch, clipped(part.shifted(stretch.start - origin), stretch.start, stretch.end)
@@ -70,9 +70,3 @@ def clipped(segment: Segment, start: float, end: float) -> Segment:
 
     words = tuple(replace(w, start=inside(w.start), end=inside(w.end)) for w in segment.words)
     return replace(segment, start=inside(segment.start), end=inside(segment.end), words=words)
-
-
-def _scores(segment: Segment) -> dict:
-    """All of a segment but its times and text; which tokens were whose is not known of a part."""
-    mine = {"start", "end", "text", "words", "tokens"}
-    return {f.name: getattr(segment, f.name) for f in fields(segment) if f.name not in mine}

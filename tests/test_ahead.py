@@ -3,6 +3,7 @@
 import threading
 import time
 from itertools import count, islice
+from threading import Event
 
 import pytest
 
@@ -14,7 +15,7 @@ def running() -> list[str]:
 
 
 def test_items_come_in_order_and_end():
-    with ahead(iter(range(100)), 3) as items:
+    with ahead(iter(range(100)), 3, Event()) as items:
         assert list(items) == list(range(100))
     assert not running()
 
@@ -27,7 +28,7 @@ def test_it_runs_ahead_but_not_too_far():
             made.append(i)
             yield i
 
-    with ahead(make(), 4) as items:
+    with ahead(make(), 4, Event()) as items:
         assert next(items) == 0
         time.sleep(0.2)
         assert 2 < len(made) <= 7
@@ -39,7 +40,7 @@ def test_an_error_comes_after_the_items_before_it():
         yield 2
         raise ValueError("no more")
 
-    with ahead(make(), 8) as items, pytest.raises(ValueError, match="no more"):
+    with ahead(make(), 8, Event()) as items, pytest.raises(ValueError, match="no more"):
         assert list(islice(items, 2)) == [1, 2]
         next(items)
     assert not running()
@@ -54,18 +55,44 @@ def test_leaving_ends_the_thread_while_it_waits_for_room():
         finally:
             closed.append(True)
 
-    with ahead(make(), 1) as items:
+    with ahead(make(), 1, Event()) as items:
         next(items)
     assert not running() and closed, "whatever the items hold on to is let go"
 
 
 def test_leaving_by_an_error_ends_the_thread_too():
-    with pytest.raises(KeyError), ahead(count(), 2) as items:
+    with pytest.raises(KeyError), ahead(count(), 2, Event()) as items:
         next(items)
         raise KeyError
     assert not running()
 
 
 def test_an_item_may_be_none():
-    with ahead(iter([None, 1, None]), 2) as items:
+    with ahead(iter([None, 1, None]), 2, Event()) as items:
         assert list(items) == [None, 1, None]
+
+
+def test_items_that_heed_the_same_event_are_not_waited_for():
+    stop = Event()
+
+    def make():
+        yield 1
+        assert stop.wait(60), "nobody said stop"
+
+    began = time.monotonic()
+    with ahead(make(), 2, stop) as items:
+        assert next(items) == 1
+    assert time.monotonic() - began < 30 and not running()
+
+
+def test_one_may_run_ahead_of_another():
+    stop, made = Event(), []
+
+    def make():
+        for i in count():
+            made.append(i)
+            yield i
+
+    with ahead(make(), 2, stop) as numbers, ahead((2 * n for n in numbers), 2, stop) as doubled:
+        assert list(islice(doubled, 5)) == [0, 2, 4, 6, 8]
+    assert not running() and len(made) < 20

@@ -61,8 +61,8 @@ def faster_whisper(monkeypatch, backend):
         return {
             "language": of("<|en|>") in prompt,
             "task": of("<|translate|>") in prompt,
-            "prompt": tokens.encode(" five six") == prompt[1:-3],
-            "hotwords": tokens.encode(" seven") == prompt[1:-3],
+            "prompt": tokens.encode(" five six") == prompt[1:-4],
+            "hotwords": tokens.encode(" seven") == prompt[1:-4],
             "word_timestamps": seen["align"] > 0,
             "beam_size": asked["beam_size"] == 3,
             "temperature": asked["sampling_temperature"] == 0.5,

@@ -15,11 +15,11 @@ from asr import backends
 from asr.backends.faster_whisper import FasterWhisper, _knows, device, weights
 from asr.backends.faster_whisper.decode import CONTEXT, HALF, LADDER
 from asr.backends.faster_whisper.features import padded
-from asr.backends.faster_whisper.segments import Piece, cut
+from asr.backends.faster_whisper.segments import cut, sentences, settled
 from asr.bench.words import word_error_rate
 from asr.errors import BackendUnavailable, UnknownModel
 from asr.guards import failed
-from asr.types import Options
+from asr.types import Options, Word
 from tests.conftest import DIGITS
 from tests.hub import hub, lead_to
 from tests.speech import digits as say
@@ -152,10 +152,10 @@ def test_windows_with_different_prompts_keep_them(spy, digits):
     decode = digits.decoder.tokenizer("en", "transcribe").tokenizer.decode
     prompts = sorted(decode(p, skip_special_tokens=False) for call in spy.calls for p in call["prompts"])
     assert prompts == [
-        "<|startofprev|> five six<|startoftranscript|><|en|><|transcribe|>",
+        "<|startofprev|> five six<|startoftranscript|><|en|><|transcribe|><|notimestamps|>",
         "<|startofprev|> seven<|startoftranscript|><|de|><|translate|>",
-        "<|startoftranscript|><|en|><|transcribe|>",
-        "<|startoftranscript|><|fr|><|transcribe|>",
+        "<|startoftranscript|><|en|><|transcribe|><|notimestamps|>",
+        "<|startoftranscript|><|fr|><|transcribe|><|notimestamps|>",
     ]
 
 
@@ -180,7 +180,7 @@ def test_more_hotwords_and_prompt_than_the_model_takes_are_cut_and_said(spy, dig
     with caplog.at_level(logging.WARNING):
         digits.transcribe_batch([ONE], [replace(ENGLISH, **asked)])
     (prompt,) = spy.calls[0]["prompts"]
-    assert len(prompt) <= HALF + 3 < CONTEXT and "tokens long" in caplog.text
+    assert len(prompt) <= HALF + 4 < CONTEXT and "tokens long" in caplog.text
 
 
 def test_prompt_keeps_its_end_and_hotwords_their_beginning(digits):
@@ -298,20 +298,52 @@ def test_no_text_is_lost_at_timestamps(tokens, unfinished, pieces, rest):
     assert after == (None if rest is None else pytest.approx(rest))
 
 
-def test_what_a_window_leaves_unheard_is_heard_in_the_next_call(digits, monkeypatch):
+def test_a_translation_is_cut_at_its_timestamps(digits):
+    ((segment,),) = digits.transcribe_batch([ONE], [Options("en", "translate")])
+    assert 0 < segment.start < segment.end < len(ONE) / 16_000
+
+
+def spoken(*ends: float) -> list[Word]:
+    return [Word(a, b, f" w{i}") for i, (a, b) in enumerate(pairwise([0.0, *ends]))]
+
+
+@pytest.mark.parametrize(
+    ("ends", "more", "ran_out", "stay", "rest"),
+    [
+        ((2, 4, 9.9), False, False, 3, None),
+        ((2, 4, 9.9), True, False, 2, 4),  # the last word may be cut in half: it is heard again
+        ((2, 4, 9.0), True, False, 3, None),
+        ((2, 4, 6), False, True, 2, 4),  # so is the one at which the tokens ran out
+        ((2, 9.7, 9.9), True, True, 1, 2),
+        ((9.9,), True, True, 1, None),  # no progress: hearing it again would never end
+        ((0.1, 9.9), True, False, 2, None),
+        ((), True, True, 0, None),
+    ],
+)
+def test_words_that_may_be_cut_in_half_are_heard_again(ends, more, ran_out, stay, rest):
+    kept, after = settled(spoken(*ends), 10.0, more, ran_out)
+    assert (list(kept), after) == (spoken(*ends)[:stay], rest)
+
+
+def test_sentences_end_where_they_should():
+    text = 'Dr. Who said 3.5 is less than... four. Really?! 是的。 好 "Yes." Then e.g. he left'
+    words = [Word(i, i + 1, f" {w}") for i, w in enumerate(text.split())]
+    assert ["".join(w.word for w in s).strip() for s in sentences(words)] == [
+        "Dr. Who said 3.5 is less than... four.", "Really?!", "是的。", '好 "Yes."', "Then e.g. he left",
+    ]  # fmt: skip
+
+
+def test_a_window_whose_tokens_ran_out_is_heard_to_its_end(spy, digits, monkeypatch):
     both = np.concatenate([ONE, np.zeros(8000, np.float32), TWO])
-    real, asked = cut, []
+    real = spy.generate
 
-    def stop_early(tokens, first, length, unfinished):
-        asked.append(length)
-        if len(asked) > 1:
-            return real(tokens, first, length, unfinished)
-        return [Piece(0.0, 1.0, tuple(tokens[1:2]))], len(ONE) / 16_000
+    def short(encoded, prompts, **asked):
+        return real(encoded, prompts, max_length=2 * (len(prompts[0]) + 3), **asked)
 
-    monkeypatch.setattr("asr.backends.faster_whisper.decode.cut", stop_early)
+    monkeypatch.setattr(spy, "generate", short)
+    monkeypatch.setattr("asr.backends.faster_whisper.decode.HALF", 5)
     (heard,) = digits.transcribe_batch([both], [ENGLISH])
-    assert text(heard[1:]) == "nine eight seven" and heard[1].start > len(ONE) / 16_000
-    assert asked == pytest.approx([len(both) / 16_000, (len(both) - len(ONE)) / 16_000], abs=0.02)
+    assert text(heard) == "one two three four nine eight seven" and len(spy.calls) > 1
 
 
 # Features

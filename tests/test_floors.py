@@ -16,7 +16,7 @@ FLOORS = [
     {"asr.backends.remote.answers", "asr.backends.remote.wire", "asr.backends.faster_whisper.segments", "asr.backends.faster_whisper.features"},
     {"asr.backends.remote.connection"},
     {"asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.backends.remote.*", "asr.align", "asr.diarize", "asr.diarize.*", "asr.ice"},
-    {"asr.catalogue", "asr.windows", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns", "asr.pace", "asr.tongue", "asr.batching"},
+    {"asr.catalogue", "asr.windows", "asr.pauses", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns", "asr.pace", "asr.tongue", "asr.batching"},
     {"asr.choice", "asr.pipeline", "asr.live"},
     {"asr.source"},
     {"asr.session", "asr.stream"},

@@ -1,6 +1,7 @@
 """A recording to segments: every word once, where it was said; cancelled at once; nothing invented."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -155,7 +156,7 @@ def test_what_cannot_be_done_is_refused_before_anything_runs():
 
 
 def test_the_first_words_come_before_the_recording_is_read():
-    recording, read = chatter(500), []
+    recording, read = chatter(1000), []
     english = Options(language="en")
     vad = lambda: lambda block: read.append(len(block)) or loud(block)  # noqa: E731
     segments = transcribe(recording, Single(), english, vad=vad)
@@ -171,6 +172,21 @@ def test_who_stops_iterating_cancels():
     next(segments)
     segments.close()
     assert threads() == before and sum(backend.batches) <= 2
+
+
+def test_cancelling_does_not_wait_for_the_end_of_a_long_silence():
+    heard = []
+
+    def slow(block):
+        heard.append(len(block))
+        time.sleep(0.05 if len(heard) > 7 else 0)
+        return loud(block)
+
+    recording = decode(np.concatenate([chatter(200).read(0, 200), silence(3600)]))
+    segments = transcribe(recording, Single(), Options(language="en"), vad=lambda: slow)
+    next(segments)
+    segments.close()
+    assert len(heard) < 60, "of 119 blocks"
 
 
 def test_nobody_iterating_runs_nothing():
@@ -337,7 +353,7 @@ def test_text_where_nobody_speaks_is_left_out():
             ]
 
     recording = decode(np.concatenate([say("ask not"), silence(2.5), say("for you"), silence(3)]))
-    assert [s.text for s in run(recording, Dreams(), Options(language="en"))] == [" ask not for you"]
+    assert [s.text for s in run(recording, Dreams(), Options(language="en"))] == [" ask not", " for you"]
 
 
 # The real thing
@@ -357,6 +373,16 @@ def test_spoken_digits_are_recognised_and_timed(digits):
     assert word_error_rate(said, [w.word.strip(" .,?") for w in words]) < HARD
     assert {s.language for s in segments} == {"en"} and segments[0].language_probability > 0.5
     assert segments[-1].end == pytest.approx(len(audio) / 16_000, abs=6)
+
+
+def test_words_stand_where_they_were_said_and_pauses_part_segments(digits):
+    audio, truth = speak("one nine eight three five zero", gap=[0.2, 0.4, 2.0, 0.3, 0.6], lead=1.0)
+    segments = list(transcribe(decode(audio), digits, WORDED))
+    heard = [w for s in segments for w in s.words]
+    assert [w.word.strip() for w in heard] == [word for word, _, _ in truth]
+    assert [w.start for w in heard] == pytest.approx([start for _, start, _ in truth], abs=0.2)
+    assert [w.end for w in heard] == pytest.approx([end for _, _, end in truth], abs=0.2)
+    assert [len(s.words) for s in segments] == [3, 3]
 
 
 def test_silence_noise_and_music_give_no_text(digits):

@@ -83,7 +83,7 @@ def engine(task: Task) -> Contender:
         def run() -> Iterator[str]:
             for batch in batches:
                 encoded = whisper.encode(ctranslate2.StorageView.from_array(batch))
-                prompts = [tokenizer.sot_sequence] * len(batch)
+                prompts = [[*tokenizer.sot_sequence, tokenizer.no_timestamps]] * len(batch)
                 for result in whisper.generate(encoded, prompts, beam_size=BEAM):
                     yield tokenizer.decode(result.sequences_ids[0])
 

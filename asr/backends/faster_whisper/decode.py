@@ -18,7 +18,7 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
 from asr.backends.faster_whisper.features import FRAMES, padded, room
-from asr.backends.faster_whisper.segments import Heard, Piece, assemble, cut, words
+from asr.backends.faster_whisper.segments import Heard, Piece, cut, sentences, settled, spread, words
 from asr.guards import COMPRESSION_RATIO, failed, silent
 from asr.types import Options, Segment
 
@@ -49,7 +49,22 @@ class Job:
     def shared(self) -> tuple:
         """What windows must have in common to share a call; comparable."""
         o = self.options
-        return len(self.before), o.beam_size or BEAM, o.temperature or 0.0, o.encoder_seconds or FRAMES / 100
+        return (
+            len(self.before),
+            self.marked,
+            o.beam_size or BEAM,
+            o.temperature or 0.0,
+            o.encoder_seconds or FRAMES / 100,
+        )
+
+    @property
+    def marked(self) -> bool:
+        """Whether Whisper is to write timestamps. A transcript is timed better by its words' attention.
+
+        It costs tokens, and text where a timestamp goes astray; but a translation's words do not
+        stand in the order in which they were said.
+        """
+        return self.options.task == "translate"
 
     def rest(self, start: float) -> Job:
         """What is left after the first `start` seconds."""
@@ -65,9 +80,13 @@ class Asked:
     probability: float | None  # of the language, where nobody gave it
 
     @property
-    def room(self) -> int:
-        """How many tokens the model can write."""
-        return min(HALF, CONTEXT - len(self.job.before) - len(self.tokenizer.sot_sequence))
+    def prompt(self) -> list[int]:
+        marks = [] if self.job.marked else [self.tokenizer.no_timestamps]
+        return [*self.job.before, *self.tokenizer.sot_sequence, *marks]
+
+    def ran_out(self, heard: Heard) -> bool:
+        """Whether the model had no room for another token."""
+        return len(heard.tokens) >= min(HALF, CONTEXT - len(self.prompt))
 
 
 class Decoder:
@@ -158,7 +177,7 @@ class Decoder:
             how = {"beam_size": 1, "num_hypotheses": width, "sampling_topk": 0}
         results = self.whisper.generate(
             encoded,
-            [[*a.job.before, *a.tokenizer.sot_sequence] for a in asked],
+            [a.prompt for a in asked],
             suppress_tokens=list(get_suppressed_tokens(asked[0].tokenizer, [-1])),
             return_scores=True,
             return_no_speech_prob=True,
@@ -178,27 +197,49 @@ class Decoder:
         )
 
     def _segments(self, encoded, asked: Sequence[Asked], heard: Sequence[Heard]):
-        cuts = [
-            cut(h.tokens, a.tokenizer.timestamp_begin, a.job.length, a.job.more or len(h.tokens) >= a.room)
-            for a, h in zip(asked, heard, strict=True)
-        ]
+        cuts = [_cut(a, h) for a, h in zip(asked, heard, strict=True)]
         timed = self._words(encoded, asked, [pieces for pieces, _ in cuts])
-        return [
-            ([s.shifted(a.job.start) for s in assemble(pieces, spoken, a.tokenizer, a.probability, h)], rest)
-            for a, h, (pieces, rest), spoken in zip(asked, heard, cuts, timed, strict=True)
-        ]
+        found = []
+        for a, h, (pieces, rest), spoken in zip(asked, heard, cuts, timed, strict=True):
+            if not a.job.marked and any(spoken):
+                kept, rest = settled(spoken[0], a.job.length, a.job.more, a.ran_out(h))
+                told = [Segment.of(sentence) for sentence in sentences(kept)]
+            else:
+                told = spread(pieces, spoken, a.tokenizer)
+            found.append(([_finished(segment, a, h) for segment in told], rest))
+        return found
 
     def _words(self, encoded, asked: Sequence[Asked], found: Sequence[list[Piece]]):
         """The words of every piece of the windows that want them; alignment takes one language at a time."""
         timed = [[()] * len(pieces) for pieces in found]
         frames = [a.job.features.shape[1] for a in asked]
-        wanted = [a.tokenizer if a.job.options.word_timestamps else None for a in asked]
+        wanted = [a.tokenizer if a.job.options.word_timestamps or not a.job.marked else None for a in asked]
         for tokenizer in {id(t): t for t in wanted if t}.values():
             mine = [pieces if t is tokenizer else [] for pieces, t in zip(found, wanted, strict=True)]
             for i, spoken in enumerate(words(self.model, encoded, tokenizer, mine, frames)):
                 if wanted[i] is tokenizer:
                     timed[i] = spoken
         return timed
+
+
+def _cut(asked: Asked, heard: Heard) -> tuple[list[Piece], float | None]:
+    job, first = asked.job, asked.tokenizer.timestamp_begin
+    return cut(heard.tokens, first, job.length, job.more or asked.ran_out(heard))
+
+
+def _finished(segment: Segment, asked: Asked, heard: Heard) -> Segment:
+    """With the scores of its whole window, for which Whisper's thresholds are meant."""
+    return replace(
+        segment.shifted(asked.job.start),
+        words=segment.shifted(asked.job.start).words if asked.job.options.word_timestamps else (),
+        language=asked.tokenizer.language_code,
+        language_probability=asked.probability,
+        avg_logprob=heard.avg_logprob,
+        compression_ratio=heard.compression_ratio,
+        no_speech_prob=heard.no_speech_prob,
+        temperature=heard.temperature,
+        tokens=tuple(asked.tokenizer.encode(segment.text)),
+    )
 
 
 def _merit(heard: Heard) -> tuple[bool, float]:

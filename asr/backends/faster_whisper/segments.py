@@ -1,7 +1,8 @@
-"""From the tokens Whisper wrote to segments: cut at its timestamps, words put on the clock."""
+"""From the tokens Whisper wrote to segments: words put on the clock, cut at sentences or at timestamps."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,10 @@ from asr.types import Segment, Word
 TICK = 0.02  # seconds from one timestamp token to the next
 WORTH = 1.0  # seconds of unheard audio at a window's end that deserve to be heard
 PROGRESS = 0.2  # seconds that must have been heard before, lest we go on for ever
-FRAMES = 6000  # apart, more than any window is long
+EDGE = 0.5  # seconds before a cut in which a word may not be whole
+APART = 6000  # frames of 10 ms, more than any window is long
+STOP = re.compile(r"[.!?…。！？؟।]['\")\]»”’」』]*$")
+ABBREVIATION = re.compile(r"(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs)\.")
 PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that clings to a word
 
 
@@ -86,7 +90,7 @@ def words(
             {"seek": at, "start": at / 100 + p.start, "end": at / 100 + p.end, "tokens": list(p.tokens)}
             for p in pieces or [Piece(0.0, 0.0, ())]
         ]
-        for at, pieces in zip(range(FRAMES, FRAMES * (len(windows) + 1), FRAMES), windows, strict=True)
+        for at, pieces in zip(range(APART, APART * (len(windows) + 1), APART), windows, strict=True)
     ]
     model.add_word_timestamps(stock, tokenizer, encoded, list(frames), PREPENDED, APPENDED, 0.0)
     return [
@@ -109,30 +113,38 @@ def _on_the_clock(segments: Sequence[dict], length: float) -> list[tuple[Word, .
     return told
 
 
-def assemble(
-    pieces: Sequence[Piece],
-    timed: Sequence[tuple[Word, ...]],
-    tokenizer: Tokenizer,
-    probability: float | None,
-    heard: Heard,
+def settled(
+    spoken: Sequence[Word], length: float, more: bool, ran_out: bool
+) -> tuple[Sequence[Word], float | None]:
+    """The words that stay of a window of `length` seconds, and where to go on listening.
+
+    With `more` audio after the window its last words may be cut in half, and where the tokens
+    `ran_out` the last one is: from there the rest is heard again. None means that all was heard.
+    """
+    stay = sum(w.end <= length - EDGE for w in spoken) if more else len(spoken)
+    stay -= ran_out and stay == len(spoken)
+    if stay == len(spoken) or stay < 1 or spoken[stay].start < PROGRESS:
+        return spoken, None
+    return spoken[:stay], spoken[stay].start
+
+
+def sentences(spoken: Sequence[Word]) -> Iterator[tuple[Word, ...]]:
+    """Words up to and including the last one of each sentence."""
+    first = 0
+    for i, word in enumerate(spoken, 1):
+        following = spoken[i].word.strip()[:1] if i < len(spoken) else ""
+        stops = STOP.search(word.word) and not ABBREVIATION.fullmatch(word.word.strip())
+        if not following or (stops and not following.islower()):
+            yield tuple(spoken[first:i])
+            first = i
+
+
+def spread(
+    pieces: Sequence[Piece], timed: Sequence[tuple[Word, ...]], tokenizer: Tokenizer
 ) -> Iterator[Segment]:
-    """A window's segments. Each carries the scores of the whole window: Whisper's thresholds mean those."""
+    """A segment for each piece that has text, on the clock of its words if it has any."""
     for piece, spoken in zip(pieces, timed, strict=True):
-        text = tokenizer.decode(piece.tokens)
-        if spoken:
-            text = "".join(w.word for w in spoken)
-        if not text.strip():
-            continue
-        yield Segment(
-            spoken[0].start if spoken else piece.start,
-            spoken[-1].end if spoken else piece.end,
-            text,
-            spoken,
-            language=tokenizer.language_code,
-            language_probability=probability,
-            avg_logprob=heard.avg_logprob,
-            compression_ratio=heard.compression_ratio,
-            no_speech_prob=heard.no_speech_prob,
-            temperature=heard.temperature,
-            tokens=piece.tokens,
-        )
+        segment = Segment(piece.start, piece.end, tokenizer.decode(piece.tokens))
+        segment = Segment.of(spoken) if spoken else segment
+        if segment.text.strip():
+            yield segment
