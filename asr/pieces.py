@@ -50,7 +50,7 @@ class Piece:
 
     @property
     def ends_sentence(self) -> bool:
-        return bool(_SENTENCE.search(self.text))
+        return ends_sentence(self.text)
 
     @property
     def leans_on_next(self) -> bool:
@@ -87,6 +87,11 @@ def pieces(segment: Segment) -> list[Piece]:
         made.append(Piece(text[i:j], a.at(i), max(a.at(i), b.at(j)), spaced, a.speaker))
         done = j
     return made[:-1] + [replace(p, last=True) for p in made[-1:]]
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether `text` ends with the punctuation of a sentence's end, quotes and brackets after it or not."""
+    return bool(_SENTENCE.search(text))
 
 
 def clean(text: str) -> str:

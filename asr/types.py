@@ -21,6 +21,8 @@ class Word:
     word: str  # keeps its leading space, as Whisper emits it
     probability: float | None = None  # in [0, 1]; None where the engine gives none
     speaker: str | None = None
+    overlap: bool = False  # somebody else speaks during it as well
+    interpolated: bool = False  # its times are guessed from its neighbours', not heard
 
 
 @dataclass(frozen=True, slots=True)
