@@ -11,6 +11,9 @@ each knows the HTTP status it deserves.
     ├── UnknownModel          404   no such backend or model
     ├── UnknownSession        404   no live session of that id, or no more
     ├── SessionOver           410   a live session that takes no more audio
+    ├── UnknownJob            404   no recording of that id, or not this person's
+    ├── Conflict              409   somebody else changed it meanwhile, or it is being worked on
+    ├── QuotaExceeded         413   more recordings, or more bytes of them, than may be kept
     ├── BackendUnavailable    503   its library, weights or server cannot be had now
     ├── Busy                  503   every place is taken; try again later
     └── Cancelled             499   whoever asked has gone away
@@ -55,6 +58,18 @@ class UnknownSession(ASRError):
 
 class SessionOver(ASRError):
     status = 410
+
+
+class UnknownJob(ASRError):
+    status = 404
+
+
+class Conflict(ASRError):
+    status = 409
+
+
+class QuotaExceeded(ASRError):
+    status = 413
 
 
 class BackendUnavailable(ASRError):

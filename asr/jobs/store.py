@@ -1,0 +1,104 @@
+"""Every recording of this server: a row, its texts, and a folder with its files.
+
+    store = Store(config.data_dir)
+    job = store.add(owner, "Board meeting.m4a", upload, Wishes(language="en"))
+    store.transcript(job.id)           # what there is of it at this moment
+    store.folder(job.id)               # source.m4a as it came, audio.pcm decoded
+
+An owner is the SHA-256 (hex) of the secret that a browser keeps; whose it is not does not exist for him.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from asr.jobs.changes import Changes
+from asr.jobs.job import Job, Wishes
+from asr.jobs.rows import file_name
+
+AUDIO = "audio.pcm"  # int16 mono 16 kHz, for Recording.open
+AS_YOU_LIKE = Wishes()
+
+
+class Store(Changes):
+    """Any thread may use it; one process at a time works on its jobs."""
+
+    def __init__(self, data_dir: Path):
+        super().__init__(data_dir / "recordings.db")
+        self.root = data_dir / "recordings"
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def add(self, owner: str, name: str, source: Path, wishes: Wishes = AS_YOU_LIKE) -> Job:
+        """A recording that waits for its turn. The file is moved into the job's folder, not copied."""
+        job = self.expect(owner, name, source.stat().st_size)
+        shutil.move(source, self.source(job))
+        return self.submit(job.id, wishes)
+
+    def expect(self, owner: str, name: str, size: int) -> Job:
+        """A recording of `size` bytes that is coming; it is to be written to `source(job)`."""
+        id, name, now = secrets.token_urlsafe(16), file_name(name), time.time()
+        with self.writing() as db:
+            db.execute(
+                "INSERT INTO jobs (id, owner, name, suffix, bytes, created, state, stages, wishes)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'uploading', '[]', ?)",
+                (id, owner, name, _suffix(name), size, now, json.dumps(asdict(Wishes()))),
+            )
+            self._folder(id).mkdir(mode=0o700)
+        return self.job(id)
+
+    def folder(self, id: str) -> Path:
+        """Where its files are. Raises UnknownJob."""
+        return self._folder(self.job(id).id)
+
+    def source(self, job: Job) -> Path:
+        """The recording as it came."""
+        return self._folder(job.id) / f"source{job.suffix}"
+
+    def audio(self, job: Job) -> Path:
+        """The decoded recording, once there is one."""
+        return self._folder(job.id) / AUDIO
+
+    def size(self, id: str) -> int:
+        """Bytes of its files."""
+        return sum(p.stat().st_size for p in self._folder(id).iterdir() if p.is_file())
+
+    def delete(self, id: str) -> None:
+        """Audio and text, with every byte of them that we can reach. Raises UnknownJob."""
+        folder = self.folder(id)
+        # Out of the way at once: whoever still writes there writes to nowhere that anybody looks.
+        gone = folder.with_name(f"{folder.name}.deleted")
+        if folder.exists():
+            os.replace(folder, gone)
+        with self.writing() as db:
+            db.execute("DELETE FROM jobs WHERE id = ?", (id,))
+        shutil.rmtree(gone, ignore_errors=True)
+        self.forget()
+
+    def key(self, id: str) -> str:
+        """What opens this recording's audio and exports to a link, which can send no header."""
+        return hmac.new(self._secret(), id.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def opens(self, id: str, key: str) -> bool:
+        """Whether `key` is the one that `key(id)` gives."""
+        return hmac.compare_digest(self.key(id).encode(), key.encode())
+
+    def _secret(self) -> bytes:
+        with self.writing() as db:
+            db.execute("INSERT OR IGNORE INTO keys VALUES ('links', ?)", (secrets.token_bytes(32),))
+            return db.execute("SELECT value FROM keys WHERE name = 'links'").fetchone()[0]
+
+    def _folder(self, id: str) -> Path:
+        return self.root / id
+
+
+def _suffix(name: str) -> str:
+    suffix = Path(name).suffix.lower()
+    return suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 6 else ""
