@@ -15,10 +15,11 @@ from asr import backends
 from asr.backends.faster_whisper import FasterWhisper, _knows, device, weights
 from asr.backends.faster_whisper.decode import CONTEXT, HALF, LADDER
 from asr.backends.faster_whisper.features import padded
-from asr.backends.faster_whisper.segments import cut, sentences, settled
+from asr.backends.faster_whisper.segments import cut, settled
 from asr.bench.words import word_error_rate
 from asr.errors import BackendUnavailable, UnknownModel
 from asr.guards import failed
+from asr.sentences import sentences
 from asr.types import Options, Word
 from tests.conftest import DIGITS
 from tests.hub import hub, lead_to

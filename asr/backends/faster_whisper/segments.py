@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +16,6 @@ WORTH = 1.0  # seconds of unheard audio at a window's end that deserve to be hea
 PROGRESS = 0.2  # seconds that must have been heard before, lest we go on for ever
 EDGE = 0.5  # seconds before a cut in which a word may not be whole
 APART = 6000  # frames of 10 ms, more than any window is long
-STOP = re.compile(r"[.!?…。！？؟।]['\")\]»”’」』]*$")
-ABBREVIATION = re.compile(r"(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs)\.")
 PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that clings to a word
 
 
@@ -126,17 +123,6 @@ def settled(
     if stay == len(spoken) or stay < 1 or spoken[stay].start < PROGRESS:
         return spoken, None
     return spoken[:stay], spoken[stay].start
-
-
-def sentences(spoken: Sequence[Word]) -> Iterator[tuple[Word, ...]]:
-    """Words up to and including the last one of each sentence."""
-    first = 0
-    for i, word in enumerate(spoken, 1):
-        following = spoken[i].word.strip()[:1] if i < len(spoken) else ""
-        stops = STOP.search(word.word) and not ABBREVIATION.fullmatch(word.word.strip())
-        if not following or (stops and not following.islower()):
-            yield tuple(spoken[first:i])
-            first = i
 
 
 def spread(
