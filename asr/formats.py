@@ -1,10 +1,13 @@
-"""A transcript as a file: a Transcript goes in, a str comes out. Pure.
+"""A transcript as a file: a Transcript goes in, a str comes out, or bytes where it is no text. Pure.
 
 - txt: one line per segment; where speakers are known, one paragraph per turn
+- docx: a document for word processors, see `asr.document`
 - srt, vtt: subtitles, cut and timed as `asr.cues` says
 - tsv: start and end in whole milliseconds, text; as Whisper writes it, a column for speakers after it
 - json: everything a Transcript holds; `from_json` gives back an equal one
-- verbose_json: what OpenAI's API calls by this name
+- verbose_json, diarized_json: what OpenAI's API calls by these names
+
+`export` gives any of them as bytes, and leaves out what is not wanted.
 """
 
 from __future__ import annotations
@@ -12,26 +15,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from html import escape
 from itertools import groupby
 from math import isfinite
 
 from asr import languages
 from asr.cues import Cue, cues
+from asr.document import to_docx
 from asr.errors import Unsupported
-from asr.pieces import clean, possible
+from asr.pieces import clean, clock, possible
 from asr.types import Segment, Transcript, Word
 
 
-def to_txt(t: Transcript) -> str:
+def to_txt(t: Transcript, times: bool = False) -> str:
+    """With `times`, each line begins with when it was said, as `[hours:minutes:seconds]`."""
     lines = []
     for speaker, turn in groupby((s for s in t.segments if s.text.strip()), key=lambda s: s.speaker):
+        turn = list(turn)
         if speaker is None:
-            lines += [_plain(s.text) for s in turn]
+            lines += [(s.start, _plain(s.text)) for s in turn]
         else:
-            lines.append(f"{_plain(speaker)}: {_plain(' '.join(s.text for s in turn))}")
-    return "".join(f"{line}\n" for line in lines)
+            lines.append((turn[0].start, f"{_plain(speaker)}: {_plain(' '.join(s.text for s in turn))}"))
+    return "".join(f"[{clock(start)}] {line}\n" if times else f"{line}\n" for start, line in lines)
 
 
 def to_srt(t: Transcript) -> str:
@@ -109,15 +115,36 @@ def to_verbose_json(t: Transcript) -> str:
     return _dumps(body)
 
 
-FORMATS: dict[str, Callable[[Transcript], str]] = {
+def to_diarized_json(t: Transcript) -> str:
+    """OpenAI's `diarized_json`. Its schema knows no null: whoever is not known is "unknown"."""
+    body = {"task": t.task, "duration": t.duration, "text": t.text}
+    body["segments"] = [diarized_segment(i, s) for i, s in enumerate(t.segments)]
+    return _dumps(body)
+
+
+def diarized_segment(i: int, s: Segment) -> dict:
+    """The i-th segment in `diarized_json`, and the event of a stream that tells it."""
+    return {
+        "type": "transcript.text.segment",
+        "id": f"seg_{i}",
+        "start": possible(s.start),
+        "end": possible(s.end),
+        "speaker": s.speaker or "unknown",
+        "text": s.text,
+    }
+
+
+FORMATS: dict[str, Callable[[Transcript], str | bytes]] = {
     "txt": to_txt,
     "srt": to_srt,
     "vtt": to_vtt,
     "tsv": to_tsv,
     "json": to_json,
     "verbose_json": to_verbose_json,
+    "diarized_json": to_diarized_json,
+    "docx": to_docx,
 }
-SUFFIX = {name: f".{name}" for name in FORMATS} | {"verbose_json": ".verbose.json"}
+SUFFIX = {name: f".{name.replace('_', '.')}" for name in FORMATS}
 MEDIA_TYPE = {
     "txt": "text/plain; charset=utf-8",
     "srt": "application/x-subrip; charset=utf-8",
@@ -125,12 +152,30 @@ MEDIA_TYPE = {
     "tsv": "text/tab-separated-values; charset=utf-8",
     "json": "application/json",
     "verbose_json": "application/json",
+    "diarized_json": "application/json",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 }
+_TIMED = {"txt": to_txt, "docx": to_docx}  # with times only if they are wanted
+
+
+def export(t: Transcript, name: str, *, speakers: bool = True, times: bool = False) -> bytes:
+    """`t` as a file of the format `name`. Subtitles, tsv and json have times anyway."""
+    if not speakers:
+        t = _anonymous(t)
+    made = _TIMED[name](t, times=True) if times and name in _TIMED else FORMATS[name](t)
+    return made if isinstance(made, bytes) else made.encode("utf-8")
 
 
 def timestamp(seconds: float, mark: str = ".") -> str:
     """`hours:minutes:seconds` with milliseconds after `mark`: 3661.5 is 01:01:01.500."""
     return _stamp(_ms(seconds), mark)
+
+
+def _anonymous(t: Transcript) -> Transcript:
+    def unnamed(s: Segment) -> Segment:
+        return replace(s, speaker=None, words=tuple(replace(w, speaker=None) for w in s.words))
+
+    return replace(t, segments=tuple(map(unnamed, t.segments)))
 
 
 def _ms(seconds: float) -> int:

@@ -104,6 +104,12 @@ def possible(seconds: float) -> float:
     return min(max(0.0, seconds), LATEST) if isfinite(seconds) else 0.0
 
 
+def clock(seconds: float) -> str:
+    """`hours:minutes:seconds`, rounded down: 3661.9 is 01:01:01."""
+    minutes, rest = divmod(int(possible(seconds)), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
+
+
 def columns(text: str) -> int:
     """How wide `text` stands in a fixed-width font: wide characters take two columns, marks none."""
     if text.isascii():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from docx import Document
 
 from asr.__main__ import main
 from asr.audio import SAMPLE_RATE, to_pcm16
@@ -85,6 +86,13 @@ def test_each_format_becomes_a_file(talk, tmp_path):
     assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:0\d,\d{3}\nseven three one four nine\n", files["talk.srt"])
 
 
+def test_a_document_is_written_and_opens(talk, tmp_path):
+    assert main(["transcribe", str(talk), *WHISPER, "-o", str(tmp_path), "-f", "docx,diarized_json"]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"talk.docx", "talk.diarized.json"}
+    text = " ".join(p.text for p in Document(str(tmp_path / "talk.docx")).paragraphs)
+    assert text.split() == ["seven", "three", "one", "four", "nine"]
+
+
 def test_subtitles_are_timed_by_words_without_being_told(talk, capsys):
     assert main(["transcribe", str(talk), *SPHINX, "-f", "json"]) == 0
     assert not any(s.words for s in from_json(capsys.readouterr().out).segments)
@@ -127,6 +135,7 @@ def test_no_model_is_loaded_for_files_that_are_not_there(capsys):
     [
         (["-f", "doc"], "there is no format 'doc'"),
         (["-f", "txt,srt"], "add -o DIR"),
+        (["-f", "docx"], "add -o DIR"),
         (["-o", __file__], "a directory is needed"),
         (["-o", f"{__file__}/below"], "-o"),
         (["-l", "klingon"], "no language 'klingon'"),
@@ -251,7 +260,7 @@ def test_nothing_asked_for_gets_the_help(capsys):
 
 @pytest.mark.parametrize("command", [[], ["transcribe"], ["models"], ["doctor"]])
 def test_help_comes_without_loading_what_it_does_not_need(command):
-    heavy = ("numpy", "av", "torch", "gradio", "ctranslate2", "huggingface_hub")
+    heavy = ("numpy", "av", "torch", "gradio", "ctranslate2", "huggingface_hub", "docx", "pandas")
     code = f"""
 import sys
 from asr.__main__ import main

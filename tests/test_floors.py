@@ -8,7 +8,7 @@ FLOORS = [
     {"asr.types", "asr.errors", "asr.languages", "asr.ahead"},
     {"asr.hub", "asr.sentences"},
     {"asr.pieces", "asr.journal", "asr.seam"},
-    {"asr.cues"},
+    {"asr.cues", "asr.document"},
     {"asr.audio.pcm", "asr.audio.source"},
     {"asr.audio.recording", "asr.audio.demuxing", "asr.audio.encoding"},
     {"asr.audio.decoding"},

@@ -2,11 +2,15 @@
 
 import json
 import re
+from io import BytesIO
 from itertools import pairwise
 
 import pytest
+from docx import Document
+from docx.oxml.ns import qn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.audio import TranscriptionDiarized
 
 from asr import languages
 from asr.cues import LONGEST, NAME, PAUSE, REST, SHORTEST, cues, label
@@ -15,6 +19,7 @@ from asr.formats import (
     FORMATS,
     MEDIA_TYPE,
     SUFFIX,
+    export,
     from_json,
     timestamp,
     to_srt,
@@ -90,8 +95,8 @@ def test_hostile_text_cannot_break_the_structure_of_subtitles(t):
 @given(transcripts)
 @settings(max_examples=100, deadline=None)
 def test_every_format_takes_every_transcript_and_writes_utf_8(t):
-    for to in FORMATS.values():
-        to(t).encode()
+    for name in FORMATS:
+        export(t, name).decode() if name != "docx" else Document(BytesIO(export(t, name)))
 
 
 scores = st.one_of(st.none(), st.floats(-9, 9))
@@ -245,12 +250,74 @@ def test_verbose_json_has_openai_s_fields_and_no_null():
     assert "words" not in json.loads(to_verbose_json(Transcript((Segment(0, 1, " a"),), 1.0)))
 
 
+def test_diarized_json_is_what_openais_sdk_reads():
+    said = spoken("Hello there.", speaker="Anna"), spoken("Hi.", start=1)
+    made = FORMATS["diarized_json"](Transcript(said, 2.0))
+    read = TranscriptionDiarized.model_validate_json(made, strict=True)
+    assert (read.task, read.duration, read.text) == ("transcribe", 2.0, "Hello there. Hi.")
+    assert [(s.id, s.start, s.end, s.speaker, s.text) for s in read.segments] == [
+        ("seg_0", 0.0, 0.6, "Anna", " Hello there."),
+        ("seg_1", 1.0, 1.3, "unknown", " Hi."),
+    ]
+
+
+MEETING = Transcript(
+    (
+        spoken("Hello there.", speaker="Anna", language="de"),
+        spoken("Well.", start=1, speaker="Anna"),
+        spoken("Hi.", start=3661.9, speaker="Bob"),
+    ),
+    3670.0,
+)
+
+
+def paragraphs(document: bytes) -> list[str]:
+    return [p.text for p in Document(BytesIO(document)).paragraphs]
+
+
+def test_speakers_and_times_are_written_or_left_out():
+    assert export(MEETING, "txt", times=True).decode() == (
+        "[00:00:00] Anna: Hello there. Well.\n[01:01:01] Bob: Hi.\n"
+    )
+    assert export(MEETING, "txt", speakers=False).decode() == "Hello there.\nWell.\nHi.\n"
+    assert paragraphs(export(MEETING, "docx")) == ["Anna: Hello there. Well.", "Bob: Hi."]
+    timed = ["00:00:00  Anna: Hello there. Well.", "01:01:01  Bob: Hi."]
+    assert paragraphs(export(MEETING, "docx", times=True)) == timed
+    assert paragraphs(export(MEETING, "docx", speakers=False)) == ["Hello there. Well.", "Hi."]
+    for name in FORMATS:
+        found = export(MEETING, name, speakers=False)
+        assert name == "docx" or not re.search(b"Anna|Bob", found)
+
+
+def test_a_document_names_its_language_and_nobody_as_its_author():
+    document = Document(BytesIO(export(MEETING, "docx")))
+    assert [run.bold for run in document.paragraphs[0].runs] == [True, None]
+    assert not document.core_properties.author and document.core_properties.created.year > 2020
+    assert document.styles["Normal"].element.rPr.find(qn("w:lang")).get(qn("w:val")) == "de"
+
+
+def test_a_document_s_paragraphs_end_at_pauses_and_when_they_are_long():
+    apart = Transcript((spoken("One."), spoken("Two.", start=1.5), spoken("Three.", start=4)), 5.0)
+    assert paragraphs(export(apart, "docx")) == ["One. Two.", "Three."]
+    sentence = "word " * 29 + "end."
+    talk = Transcript(tuple(spoken(sentence, start=9.0 * i) for i in range(10)), 90.0)
+    assert [p.count("end.") for p in paragraphs(export(talk, "docx"))] == [4, 4, 2]
+
+
+def test_a_document_reads_from_right_to_left_where_its_script_does():
+    said = Segment(0, 1, " שלום לכולם", speaker="Speaker 1"), Segment(3, 4, " Hello.", speaker="B")
+    hebrew, english = Document(BytesIO(export(Transcript(said, 4.0), "docx"))).paragraphs
+    assert hebrew._p.pPr.find(qn("w:bidi")) is not None and all(run.font.rtl for run in hebrew.runs)
+    assert english._p.pPr is None
+
+
 def test_nothing_heard_is_valid_in_every_format():
     nothing = Transcript((), 3.0)
     assert to_txt(nothing) == to_srt(nothing) == ""
     assert to_vtt(nothing) == "WEBVTT\n"
     assert FORMATS["tsv"](nothing) == "start\tend\ttext\n"
     assert json.loads(FORMATS["json"](nothing))["segments"] == []
+    assert paragraphs(FORMATS["docx"](nothing)) == []
 
 
 def test_each_format_has_a_suffix_of_its_own_and_a_media_type():

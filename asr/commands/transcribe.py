@@ -69,6 +69,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     args = p.parse_args(argv)
     if len(args.format) > 1 and not args.output:
         p.error("several formats need a directory: add -o DIR")
+    if "docx" in args.format and not args.output:
+        p.error("docx is a file, and no text to print: add -o DIR")
     if args.output and (why := unwritable(args.output)):
         p.error(f"-o {args.output}: {why}")
     return args

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from asr.errors import ASRError
-from asr.formats import FORMATS, SUFFIX
+from asr.formats import SUFFIX, export
 from asr.types import Transcript
 
 
@@ -46,21 +46,21 @@ def unwritable(folder: Path) -> str:
 
 def write(transcript: Transcript, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
     """Write every format as `folder/name.suffix`; the paths. Raises ASRError where the disk refuses."""
-    return [_write_whole(folder / f"{name}{SUFFIX[f]}", FORMATS[f](transcript)) for f in formats]
+    return [_write_whole(folder / f"{name}{SUFFIX[f]}", export(transcript, f)) for f in formats]
 
 
 def _stem(file: str) -> str:
     return "stdin" if file == "-" else Path(file).stem
 
 
-def _write_whole(path: Path, text: str) -> Path:
+def _write_whole(path: Path, content: bytes) -> Path:
     """Beside its place first, then moved into it: nobody ever reads half a file."""
     part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as f:
-            f.write(text)
+        with os.fdopen(descriptor, "wb") as f:
+            f.write(content)
         os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner may read
         os.replace(part, path)
     except OSError as e:
