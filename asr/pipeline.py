@@ -30,7 +30,14 @@ from asr.windows import LONGEST, Window, clipped, windows
 PLACES, EVERY = 4, 120.0  # where else to hear the language: at most, and one per so many seconds
 ENOUGH = 10.0  # seconds of speech in one place that tell its language
 
-Prepared = tuple[Window, np.ndarray]  # with its audio, or what the backend made of it
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A window of a recording, ready for the engine: its audio, or what the backend made of it."""
+
+    hearing: Hearing
+    window: Window
+    ready: np.ndarray
 
 
 def transcribe(
@@ -52,36 +59,15 @@ def transcribe(
 
 def _transcribe(recording, backend, options: Options, vad) -> Iterator[Segment]:
     size = backend.batch_size if "batch" in backend.can else 1
-    detector, stop, now = vad(), Event(), 0.0
-
-    def listen(block: np.ndarray) -> np.ndarray:
-        if stop.is_set():  # hours of silence would otherwise be heard to their end
-            raise Cancelled("Nobody is listening any more.")
-        return detector(block)
-
-    # Words tell on which side of a join they were said.
-    found = windows(recording, listen, join={"batch", "words"} <= backend.can)
-    with ahead(found, 2, stop) as read, ahead(_prepared(read, recording, backend), 2 * size, stop) as coming:
+    hearing, stop = Hearing(recording, backend, options, vad), Event()
+    found = hearing.windows(stop)
+    with ahead(found, 2, stop) as read, ahead(map(hearing.prepared, read), 2 * size, stop) as coming:
         first = list(islice(coming, 2))
-        language, probability = options.language, None
-        if len(first) > 1 and language is None and "detect" in backend.can:
-            language, probability = _language(recording, backend, first[0][0], vad)
-        engine = _Engine(recording, backend, replace(options, language=language))
+        if len(first) > 1:
+            hearing.settle_language(first[0].window)
         for batch in _batches(chain(first, coming), size):
-            for window, heard in engine.decode(batch):
-                for segment in engine.believed(window, heard):
-                    segment = clipped(segment, now, recording.duration)
-                    if probability is not None:
-                        segment = replace(segment, language_probability=probability)
-                    now = segment.end
-                    yield segment
-
-
-def _prepared(read: Iterator[Window], recording, backend) -> Iterator[Prepared]:
-    """Each window with what can be done about it before the engine has its turn."""
-    for window in read:
-        audio = window.audio(recording)
-        yield window, backend.prepare(audio) if "batch" in backend.can else audio
+            for item, heard in decode(backend, batch):
+                yield from hearing.told(item.window, heard)
 
 
 def _batches(coming: Iterator[Prepared], largest: int) -> Iterator[list[Prepared]]:
@@ -102,8 +88,8 @@ def _language(recording, backend, first: Window, vad) -> tuple[str | None, float
     places = min(PLACES, int(recording.duration / EVERY))
     for i in range(1, places + 1):
         start = recording.duration * i / (places + 1)
-        excerpt = Recording(to_pcm16(recording.read(start, start + LONGEST)))
-        for window in windows(excerpt, vad(), join=True):
+        excerpt = Recording(to_pcm16(recording.read(start, start + backend.window)))
+        for window in windows(excerpt, vad(), True, backend.window):
             audio.append(window.audio(excerpt))
             speech.append(min(window.speech, ENOUGH))
     votes: Counter[str] = Counter()
@@ -112,26 +98,44 @@ def _language(recording, backend, first: Window, vad) -> tuple[str | None, float
     return votes.most_common(1)[0] if votes else (None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Engine:
-    """The backend at work on one recording."""
+@dataclass(slots=True)
+class Hearing:
+    """One recording at the backend: what to ask about its windows, and what to believe of the answers."""
 
     recording: Recording
     backend: Backend
     options: Options
+    vad: Callable[[], VoiceDetector] = Silero
+    probability: float | None = None  # of the language, where it was detected
+    now: float = 0.0  # where the last segment ended
 
-    def decode(self, batch: Sequence[Prepared]) -> Iterator[tuple[Window, list[Segment]]]:
-        """What was heard in each window, on the window's clock."""
-        options = [self._asked(window) for window, _ in batch]
-        if "batch" in self.backend.can:
-            heard = self.backend.transcribe_batch([prepared for _, prepared in batch], options)
-        else:
-            heard = (
-                list(self.backend.transcribe(audio, o)) for (_, audio), o in zip(batch, options, strict=True)
-            )
-        yield from zip((window for window, _ in batch), heard, strict=True)
+    def windows(self, stop: Event) -> Iterator[Window]:
+        """What there is to decode, in time order; raises Cancelled once `stop` is set."""
+        detector = self.vad()
 
-    def _asked(self, window: Window) -> Options:
+        def listen(block: np.ndarray) -> np.ndarray:
+            if stop.is_set():  # hours of silence would otherwise be heard to their end
+                raise Cancelled("Nobody is listening any more.")
+            return detector(block)
+
+        # Words tell on which side of a join they were said.
+        return windows(self.recording, listen, join={"batch", "words"} <= self.backend.can)
+
+    def prepared(self, window: Window) -> Prepared:
+        """The window with all that can be done about it before the engine has its turn."""
+        audio = window.audio(self.recording)
+        return Prepared(self, window, self.backend.prepare(audio) if "batch" in self.backend.can else audio)
+
+    def settle_language(self, first: Window) -> None:
+        """Where nobody said it, hear which language the recording is in, before its first window is decoded.
+
+        A recording of one window needs none of this: the engine detects while it decodes.
+        """
+        if self.options.language is None and "detect" in self.backend.can:
+            language, self.probability = _language(self.recording, self.backend, first, self.vad)
+            self.options = replace(self.options, language=language)
+
+    def asked(self, window: Window) -> Options:
         """Words tell when something was said, and on which side of a join, even if nobody wants them.
 
         The words of a translation tell little about that.
@@ -141,7 +145,16 @@ class _Engine:
         )
         return replace(self.options, word_timestamps=timed or self.options.word_timestamps)
 
-    def believed(self, window: Window, heard: Iterable[Segment]) -> Iterator[Segment]:
+    def told(self, window: Window, heard: Iterable[Segment]) -> Iterator[Segment]:
+        """What was heard in the next window, as the recording's next segments."""
+        for segment in self._believed(window, heard):
+            segment = clipped(segment, self.now, self.recording.duration)
+            if self.probability is not None:
+                segment = replace(segment, language_probability=self.probability)
+            self.now = segment.end
+            yield segment
+
+    def _believed(self, window: Window, heard: Iterable[Segment]) -> Iterator[Segment]:
         """What was said and when: without what nobody said, and mended where scores failed."""
         placed = [p for segment in heard for p in window.placed(segment) if not _invented(*p)]
         for stretch, here in groupby(placed, lambda p: p[0]):
@@ -161,12 +174,22 @@ class _Engine:
         kept = [replace(segment, unsure=True) for segment in run]
         if "batch" not in self.backend.can or self.options.temperature is not None:
             return kept  # it has climbed the ladder already, or must not
-        options = replace(self._asked(Window((stretch,))), language=run[0].language)
+        options = replace(self.asked(Window((stretch,))), language=run[0].language)
         heard = self.backend.transcribe(self.recording.read(low, high), options)
         again = [clipped(segment.shifted(low), low, high) for segment in heard]
         if not again:
             return kept
         return [replace(s, unsure=failed(s)) for s in again if not _invented(stretch, s)]
+
+
+def decode(backend: Backend, batch: Sequence[Prepared]) -> Iterator[tuple[Prepared, list[Segment]]]:
+    """What was heard in each window, of one recording or of many, on the window's clock."""
+    options = [item.hearing.asked(item.window) for item in batch]
+    if "batch" in backend.can:
+        heard = backend.transcribe_batch([item.ready for item in batch], options)
+    else:
+        heard = (list(backend.transcribe(i.ready, o)) for i, o in zip(batch, options, strict=True))
+    yield from zip(batch, heard, strict=True)
 
 
 def _invented(stretch: Stretch, segment: Segment) -> bool:

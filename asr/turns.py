@@ -84,6 +84,7 @@ class Shared:
         self.spec, self.device, self.languages = backend.spec, backend.device, backend.languages
         self.can = backend.can - {"stream"}
         self.batch_size = getattr(backend, "batch_size", 1)
+        self.window = getattr(backend, "window", None)
         self._backend, self._turns, self._room = backend, turns, room
         self._each = math.inf  # seconds that a window took
 

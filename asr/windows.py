@@ -22,7 +22,7 @@ LONGEST = 30.0  # seconds: Whisper's window
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Stretches of speech in time order, at most LONGEST together, to be heard in one go."""
+    """Stretches of speech in time order, at most LONGEST seconds together, to be heard in one go."""
 
     stretches: tuple[Stretch, ...]
 
@@ -50,11 +50,13 @@ class Window:
         return min(int(np.searchsorted(ends, (start + end) / 2)), len(ends) - 1)
 
 
-def windows(recording: Recording, detector: VoiceDetector, join: bool) -> Iterator[Window]:
+def windows(
+    recording: Recording, detector: VoiceDetector, join: bool, longest: float = LONGEST
+) -> Iterator[Window]:
     """The windows of `recording` in time order, as soon as they are certain; with `join`, well filled."""
     waiting: list[Stretch] = []
-    for stretch in stretches(recording, detector, LONGEST):
-        if waiting and (not join or sum(s.duration for s in waiting) + stretch.duration > LONGEST):
+    for stretch in stretches(recording, detector, longest):
+        if waiting and (not join or sum(s.duration for s in waiting) + stretch.duration > longest):
             yield Window(tuple(waiting))
             waiting = []
         waiting.append(stretch)

@@ -4,19 +4,22 @@ import wave
 import numpy as np
 import pytest
 
+from asr import backends
 from asr.audio import to_pcm16
 from asr.bench import live as bench_live
 from asr.bench import streams as bench_streams
 from asr.bench.measures import Shown, measure, summary
 from asr.bench.policies import POLICIES
 from asr.bench.replay import fast, real
-from asr.bench.shapes import SHAPES, Burdened, Shape
+from asr.bench.shapes import Shape, stretched
 from asr.bench.words import Gold, align, plain, read_gold, word_error_rate
 from asr.errors import ASRError, UnknownModel
 from asr.live import LiveTranscriber
 from asr.scheduler import Scheduler
 from asr.types import Options, Segment, Word
 from asr.vad import FRAME
+from tests.conftest import DIGITS
+from tests.speech import speak
 from tests.tones import SAMPLE_RATE, Tones, loud, say, silence
 
 SPEECH = "ask not what your country can do for you"
@@ -244,14 +247,18 @@ def test_bench_streams_narrows_the_number_down(monkeypatch):
     assert asked == [1, 2, 4, 6]
 
 
-def test_a_burden_changes_no_answer(monkeypatch):
-    monkeypatch.setitem(SHAPES, "speck", Shape(64, 1, 1))
-    backend = Tones()
-    burdened = Burdened(backend, "speck", "cpu")
-    options = Options(word_timestamps=True, encoder_seconds=2.0)
-    assert burdened.transcribe_batch([say("ask not")], [options]) == backend.transcribe_batch(
-        [say("ask not")], [options]
-    )
-    assert burdened.can == backend.can and burdened.device == "cpu" and "speck" in burdened.spec
-    with pytest.raises(UnknownModel):
-        Burdened(backend, "enormous")
+def test_a_stretched_model_hears_the_same(tmp_path, digits):
+    shapes = {"speck": Shape(256, 4, 4)}
+    big = backends.load(f"faster_whisper:{stretched(DIGITS, 'speck', tmp_path / 'speck', shapes)}", "cpu")
+    audio, options = speak("four two nine"), [Options("en", word_timestamps=True)]
+    (mine,), (theirs,) = (b.transcribe_batch([audio], options) for b in (digits, big))
+    assert [s.text for s in mine] == [s.text for s in theirs] != []
+    assert [w.start for w in mine[0].words] == pytest.approx([w.start for w in theirs[0].words], abs=0.1)
+    assert big.decoder.whisper.n_mels == 80 and big.window == 30
+
+
+@pytest.mark.parametrize("name", ["enormous", "odd", "shallow", "tiny "])
+def test_a_shape_that_cannot_be_is_refused(name, tmp_path):
+    shapes = {"odd": Shape(200, 4, 4), "shallow": Shape(256, 1, 4)}
+    with pytest.raises(UnknownModel, match="shape"):
+        stretched(DIGITS, name, tmp_path, shapes)

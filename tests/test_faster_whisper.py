@@ -569,7 +569,7 @@ def test_a_batch_takes_a_bounded_share_of_memory(tmp_path, place, layers, width,
 
 def test_encoding_one_by_one_changes_nothing(digits):
     features = [digits.prepare(ONE), digits.prepare(TWO)]
-    together = digits.decoder.model.encode(np.stack([padded(f) for f in features]))
+    together = digits.decoder.model.encode(np.stack([padded(f, digits.decoder.frames) for f in features]))
     np.testing.assert_allclose(np.array(digits.decoder._encode(features)), np.array(together), atol=1e-4)
 
 

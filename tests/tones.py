@@ -46,7 +46,7 @@ class Tones:
     can = frozenset({"words", "translate", "prompt", "hotwords", "beam", "temperature", "batch", "detect"})
     languages = frozenset({"en"})
     device = "cpu"
-    batch_size = 8
+    batch_size, window = 8, 30.0
 
     def __init__(self):
         self.calls: list[Options] = []

@@ -52,6 +52,7 @@ class Batching(Backend, Protocol):
     """`"batch" in can`: several windows of at most 30 s, each with its own options, in one call."""
 
     batch_size: int  # how many windows one call takes at best
+    window: float  # seconds of audio it hears best in one go, at most 30
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         """What `transcribe_batch` may be given in a window's place: the work on it that needs no engine.

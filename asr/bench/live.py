@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,11 @@ import numpy as np
 from asr import backends
 from asr.audio import SAMPLE_RATE, Recording, load_audio, to_pcm16
 from asr.backends import Backend
+from asr.backends.faster_whisper import weights
 from asr.bench.measures import measure
 from asr.bench.policies import POLICIES
 from asr.bench.replay import Record, fast, real
-from asr.bench.shapes import SHAPES, Burdened
+from asr.bench.shapes import SHAPES, stretched
 from asr.bench.words import Gold, plain, read_gold, word_error_rate
 from asr.pace import Pace
 from asr.pipeline import transcribe
@@ -94,7 +96,7 @@ def model_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("-d", "--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda/int8_float16")
     p.add_argument("-l", "--language", metavar="L", help="detected where it is not given")
     p.add_argument(
-        "--shape", choices=SHAPES, help="add the work of a Whisper of this size, with random weights"
+        "--shape", choices=SHAPES, help="stretch the model, a small Whisper, to one of this size"
     )
     p.add_argument(
         "--encoder-seconds", type=float, metavar="S", help="pad short windows to this, not to 30 s"
@@ -102,8 +104,13 @@ def model_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def loaded(args: argparse.Namespace) -> Backend:
-    backend = backends.load(args.model, args.device)
-    return Burdened(backend, args.shape, args.device) if args.shape else backend
+    if not args.shape:
+        return backends.load(args.model, args.device)
+    with tempfile.TemporaryDirectory() as folder:
+        small = weights.find(args.model.removeprefix("faster_whisper:"))
+        return backends.load(
+            f"faster_whisper:{stretched(small, args.shape, Path(folder) / args.shape)}", args.device
+        )
 
 
 def _policies(text: str) -> tuple[str, ...]:

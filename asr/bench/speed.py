@@ -33,6 +33,7 @@ from asr.audio import Recording, decode, to_pcm16
 from asr.backends.faster_whisper import device, weights
 from asr.backends.faster_whisper.decode import BEAM
 from asr.backends.faster_whisper.features import padded
+from asr.bench.shapes import SHAPES, stretched
 from asr.bench.words import plain
 from asr.errors import ASRError, ConfigError
 from asr.pipeline import transcribe
@@ -76,9 +77,10 @@ def engine(task: Task) -> Contender:
     whisper, tokenizer = backend.decoder.whisper, backend.decoder.tokenizer(task.language, "transcribe")
 
     def ready(recording: Recording) -> Run:
-        heard = [backend.prepare(w.audio(recording)) for w in windows(recording, Silero(), join=True)]
+        found = windows(recording, Silero(), True, backend.window)
+        whole = [padded(backend.prepare(w.audio(recording)), backend.decoder.frames) for w in found]
         size = backend.batch_size
-        batches = [np.stack([padded(f) for f in heard[i : i + size]]) for i in range(0, len(heard), size)]
+        batches = [np.stack(whole[i : i + size]) for i in range(0, len(whole), size)]
 
         def run() -> Iterator[str]:
             for batch in batches:
@@ -124,14 +126,20 @@ CONTENDERS = {"ours": ours, "engine": engine, "sequential": sequential, "whisper
 
 def main(argv: list[str]) -> int:
     args = _arguments(argv)
-    task = Task(tuple(args.audio), args.model, args.device, args.language)
     rivals = [name for name in args.against.split(",") if name]
     if unknown := set(rivals) - set(RIVALS):
         raise ConfigError(f"There is no rival {unknown.pop()!r}.", f"There are: {', '.join(RIVALS)}.")
-    if rivals and not args.model.startswith("faster_whisper:"):
-        raise ConfigError("Only Whisper models have rivals here.", "Say --against '' to measure ours alone.")
+    if (rivals or args.shape) and not args.model.startswith("faster_whisper:"):
+        fix = "Say --against '' to measure ours alone, as it is."
+        raise ConfigError("Only Whisper models have rivals and shapes here.", fix)
     names = ["ours", *rivals]
-    runs = [{name: measured(name, task) for name in names} for _ in range(args.runs)]
+    with tempfile.TemporaryDirectory() as folder:
+        model = args.model
+        if args.shape:
+            small = weights.find(model.removeprefix("faster_whisper:"))
+            model = f"faster_whisper:{stretched(small, args.shape, Path(folder) / args.shape)}"
+        task = Task(tuple(args.audio), model, args.device, args.language)
+        runs = [{name: measured(name, task) for name in names} for _ in range(args.runs)]
     results = {name: min((run[name] for run in runs), key=lambda r: r.wall) for name in names}
     report = _report(task, results)
     print(_table(report))
@@ -258,6 +266,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--language", default="en", help="spoken in the recordings (%(default)s)")
     parser.add_argument("--against", default=",".join(RIVALS), help="rivals (%(default)s)")
+    parser.add_argument("--shape", choices=SHAPES, help="stretch the small model to a Whisper of this size")
     parser.add_argument("--runs", type=int, default=1, help="of each; the quickest counts (%(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     return parser.parse_args(argv)

@@ -18,11 +18,9 @@ from asr.backends import Ability
 from asr.backends.faster_whisper import weights
 from asr.backends.faster_whisper.decode import Decoder, Job
 from asr.backends.faster_whisper.device import batch_size, open_model, out_of_memory
-from asr.backends.faster_whisper.features import FRAMES
 from asr.errors import BackendUnavailable
 from asr.types import Options, Segment
 
-WINDOW = FRAMES // 100  # seconds
 Item, Done = TypeVar("Item"), TypeVar("Done")
 
 log = logging.getLogger(__name__)
@@ -51,24 +49,25 @@ class FasterWhisper:
         self.spec, self.can, self.languages, self.batch_size = spec, can, languages, batch_size
         self.device = model.model.device
         self.decoder = Decoder(model, english_only=languages == {"en"})
+        self.window = self.decoder.frames / 100
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         """The features of a window: the part of its decoding that needs no engine."""
         return self.decoder.features(audio)
 
     def transcribe(self, audio: np.ndarray, options: Options) -> Iterator[Segment]:
-        """30 s after 30 s, each beginning where the last finished segment ended."""
+        """Window after window, each beginning where the last finished segment ended."""
         at, seconds = 0.0, len(audio) / SAMPLE_RATE
         before, probability = self.decoder.before(options), None
         while seconds - at >= 0.01:
-            window = audio[round(at * SAMPLE_RATE) : round((at + WINDOW) * SAMPLE_RATE)]
-            job = Job(0, self.prepare(window), options, before, at, at + WINDOW < seconds)
+            window = audio[round(at * SAMPLE_RATE) : round((at + self.window) * SAMPLE_RATE)]
+            job = Job(0, self.prepare(window), options, before, at, at + self.window < seconds)
             found, rest = self._alone(job)
             for segment in found:
                 probability = probability or segment.language_probability
                 options = replace(options, language=segment.language)
                 yield replace(segment, language_probability=probability)
-            at += WINDOW if rest is None else rest
+            at += self.window if rest is None else rest
 
     def transcribe_batch(
         self, windows: Sequence[np.ndarray], options: Sequence[Options]

@@ -55,7 +55,7 @@ class Job:
             self.marked,
             o.beam_size or BEAM,
             o.temperature or 0.0,
-            o.encoder_seconds or FRAMES / 100,
+            o.encoder_seconds or 0.0,
         )
 
     @property
@@ -95,6 +95,7 @@ class Decoder:
 
     def __init__(self, model: WhisperModel, english_only: bool):
         self.model, self.whisper, self.english_only = model, model.model, english_only
+        self.frames = min(FRAMES, 100 * model.feature_extractor.chunk_length)  # the usual length of a window
         self.extract = FeatureExtractor(feature_size=self.whisper.n_mels)
         self.tokenizers: dict[tuple[str, str], Tokenizer] = {}
 
@@ -153,7 +154,7 @@ class Decoder:
         return self._segments(encoded, asked, tried[-1:])[0]
 
     def _encode(self, windows: Sequence[np.ndarray], least: float | None = None) -> ctranslate2.StorageView:
-        inputs = [padded(w, room(windows, least))[None] for w in windows]
+        inputs = [padded(w, room(windows, least, self.frames))[None] for w in windows]
         if self.whisper.device != "cpu" or len(inputs) == 1:
             return self.model.encode(np.concatenate(inputs))
         # On a CPU one by one is a fifth faster (it stays in the caches) and takes a fraction of the memory.

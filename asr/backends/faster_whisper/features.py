@@ -11,16 +11,16 @@ REST = 100  # frames of silence after a window that is padded to less than that
 SILENCE, RANGE = -1.5, 2.0  # the lowest value of a log-mel feature, and how far below the loudest it may lie
 
 
-def room(windows: Sequence[np.ndarray], least: float | None = None) -> int:
+def room(windows: Sequence[np.ndarray], least: float | None = None, usual: int = FRAMES) -> int:
     """Frames to give windows of features: `least` seconds, and always some silence after the speech.
 
-    None means 30 s. A Whisper that was trained on 30 s alone may loop or invent on less: nobody
-    asks for it unless the model is known to bear it.
+    None means the `usual` length, that of the audio the model was trained on. It may loop or invent
+    on less: nobody asks for that unless the model is known to bear it.
     """
+    longest = max(w.shape[1] for w in windows)
     if least is None:
-        return FRAMES
-    longest = max(w.shape[1] for w in windows) + REST
-    return min(FRAMES, -(-max(longest, round(least * 100)) // REST) * REST)
+        return min(FRAMES, max(longest, usual))
+    return min(FRAMES, -(-max(longest + REST, round(least * 100)) // REST) * REST)
 
 
 def padded(features: np.ndarray, frames: int = FRAMES) -> np.ndarray:
