@@ -118,8 +118,10 @@ class Hearing:
                 raise Cancelled("Nobody is listening any more.")
             return detector(block)
 
+        batching = "batch" in self.backend.can
         # Words tell on which side of a join they were said.
-        return windows(self.recording, listen, join={"batch", "words"} <= self.backend.can)
+        join, longest = batching and "words" in self.backend.can, self.backend.window if batching else LONGEST
+        return windows(self.recording, listen, join, longest)
 
     def prepared(self, window: Window) -> Prepared:
         """The window with all that can be done about it before the engine has its turn."""

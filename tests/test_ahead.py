@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from asr.ahead import ahead
+from asr.ahead import ahead, several
 
 
 def running() -> list[str]:
@@ -96,3 +96,38 @@ def test_one_may_run_ahead_of_another():
     with ahead(make(), 2, stop) as numbers, ahead((2 * n for n in numbers), 2, stop) as doubled:
         assert list(islice(doubled, 5)) == [0, 2, 4, 6, 8]
     assert not running() and len(made) < 20
+
+
+def test_several_runs_give_every_item_once_and_each_run_in_order():
+    runs = ([(run, i) for i in range(30)] for run in range(20))
+    with several(map(iter, runs), 4, 5, Event()) as items:
+        got = list(items)
+    assert sorted(got) == [(run, i) for run in range(20) for i in range(30)]
+    for run in range(20):
+        assert [i for r, i in got if r == run] == list(range(30))
+    assert not running()
+
+
+def test_runs_are_begun_when_there_is_a_thread_for_them():
+    begun = []
+
+    def run(n):
+        begun.append(n)
+        yield n
+
+    with several(map(run, count()), 3, 2, Event()) as items:
+        next(items)
+        time.sleep(0.2)
+        assert len(begun) <= 1 + 2 + 3
+    assert not running()
+
+
+def test_an_error_in_one_of_several_runs_comes_up():
+    def run(n):
+        yield n
+        if n == 3:
+            raise ValueError("three")
+
+    with pytest.raises(ValueError, match="three"), several(map(run, range(10)), 2, 2, Event()) as items:
+        list(items)
+    assert not running()
