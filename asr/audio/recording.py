@@ -45,6 +45,12 @@ class Recording:
         return self._length / SAMPLE_RATE
 
     @property
+    def path(self) -> Path | None:
+        """The file of bare samples it lies in, where that has a name: another process can open it."""
+        name = getattr(self._source, "name", None)
+        return Path(name) if isinstance(name, (str, Path)) else None
+
+    @property
     def samples(self) -> np.ndarray:
         """All of it: int16 (n,), mapped into memory and read-only where it lies in a file."""
         return self._view(0, self._length)

@@ -1,0 +1,64 @@
+"""What diarization is asked and what it answers: how many speakers, and who speaks when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from asr.errors import Unsupported
+from asr.types import Turn
+
+MOST = 50  # speakers anybody may ask for
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many people speak: `exact`ly so many, or from `low` to `high`; None where nobody knows.
+
+    Raises Unsupported for numbers that mean nothing.
+    """
+
+    exact: int | None = None
+    low: int | None = None
+    high: int | None = None
+
+    def __post_init__(self):
+        given = [n for n in (self.exact, self.low, self.high) if n is not None]
+        if any(not 1 <= n <= MOST for n in given):
+            raise Unsupported(f"{given} is no number of speakers.", f"Give a number from 1 to {MOST}.")
+        if self.low and self.high and self.low > self.high:
+            raise Unsupported(
+                f"From {self.low} to {self.high} speakers is no range.", "Give the smaller number first."
+            )
+        if self.exact and (self.low or self.high):
+            raise Unsupported("An exact number of speakers needs no range.", "Give the one or the other.")
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The fewest and the most speakers there may be."""
+        return self.exact or self.low or 1, self.exact or self.high or MOST
+
+
+@dataclass(frozen=True, slots=True)
+class Diarization:
+    """Who speaks when. Both lists are in time order."""
+
+    turns: tuple[Turn, ...]  # may overlap: people talk at the same time
+    exclusive: tuple[Turn, ...]  # one speaker at a time: to give words a speaker
+    by: str  # the rung that ran
+    says: str  # sentences for people: what ran, why, and what to do for a better answer
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """In the order in which they first speak."""
+        return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
+
+
+def numbered(turns: Iterable[Turn], exclusive: Iterable[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+    """Both lists in time order; the speakers are "Speaker 1", "Speaker 2", ... as they first speak."""
+    turns, exclusive = (sorted(t, key=lambda t: (t.start, t.end)) for t in (turns, exclusive))
+    names: dict[str, str] = {}
+    for turn in [*turns, *exclusive]:
+        names.setdefault(turn.speaker, f"Speaker {len(names) + 1}")
+    first, second = (tuple(Turn(t.start, t.end, names[t.speaker]) for t in ts) for ts in (turns, exclusive))
+    return first, second

@@ -1,0 +1,68 @@
+"""Diarization from the outside: the ladder, the process it runs in, and what people are told."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.audio import Recording, decode
+from asr.config import Config
+from asr.diarize import Count, diarize
+from asr.errors import ASRError, Cancelled, Unsupported
+
+TELEPHONE = Path(find_spec("pyannote.audio").origin).parent / "sample" / "sample.wav"
+CONFIG = Config()
+
+
+@pytest.fixture(scope="module")
+def telephone():
+    with decode(TELEPHONE) as recording:
+        yield recording
+
+
+def test_two_people_on_the_telephone_are_told_apart_without_token_or_download(telephone):
+    parts = []
+    found = diarize(telephone, "embedded", config=CONFIG, progress=parts.append)
+    assert found.by == "embedded" and "approximate" in found.says
+    assert found.speakers == ("Speaker 1", "Speaker 2")
+    assert parts == sorted(parts) and parts[-1] > 0.9
+    for before, after in zip(found.exclusive, found.exclusive[1:], strict=False):
+        assert before.end <= after.start + 1e-6
+
+
+def test_who_asked_for_it_gets_one_speaker_or_three(telephone):
+    assert len(diarize(telephone, "embedded", Count(exact=1), config=CONFIG).speakers) == 1
+    assert len(diarize(telephone, "embedded", Count(low=3), config=CONFIG).speakers) >= 3
+
+
+def test_cancelling_ends_the_process_and_comes_through(telephone):
+    def stop(_):
+        raise Cancelled("Enough.")
+
+    with pytest.raises(Cancelled):
+        diarize(telephone, "embedded", config=CONFIG, progress=stop)
+
+
+def test_silence_has_no_speakers():
+    found = diarize(Recording(np.zeros(16_000 * 7, np.int16)), "embedded", config=CONFIG)
+    assert found.turns == found.exclusive == ()
+
+
+def test_nobody_is_told_apart_where_nobody_asked(telephone):
+    found = diarize(telephone, "none", config=CONFIG)
+    assert found.by == "none" and not found.turns
+
+
+NONSENSE = [{"exact": 0}, {"low": 4, "high": 2}, {"exact": 2, "low": 1}, {"high": 99}]
+
+
+@pytest.mark.parametrize("numbers", NONSENSE)
+def test_numbers_that_mean_nothing_are_refused(numbers):
+    with pytest.raises(Unsupported):
+        Count(**numbers)
+
+
+def test_a_rung_that_does_not_exist_is_an_error_that_names_those_that_do(telephone):
+    with pytest.raises(ASRError, match="embedded"):
+        diarize(telephone, "magic", config=CONFIG)
