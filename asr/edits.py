@@ -68,6 +68,25 @@ def heard(turns: Iterable[Turn], operations: Iterable[Mapping]) -> tuple[Turn, .
     return turns
 
 
+def cast(first: Iterable[str], operations: Iterable[Mapping]) -> list[str | None]:
+    """The speakers after these operations, each in the place that it had from the start.
+
+    `first` are those before any. The place of one who was merged into another stays, as None.
+    """
+    places: list[str | None] = list(first)
+    for o in operations:
+        if o["op"] == "speakers":
+            places = list(dict.fromkeys(row[2] for row in o["turns"]))
+        elif o["op"] == "merge" and o["speaker"] in places:
+            places[places.index(o["speaker"])] = None
+        elif o["op"] == "rename" and o["speaker"] in places:
+            places[places.index(o["speaker"])] = _name(o["name"])
+        elif o["op"] in ("rename", "speaker"):
+            name = _name(o["name"] if o["op"] == "rename" else o["speaker"])
+            places += [name] if name and name not in places else []
+    return places
+
+
 # ---- the operations ----
 
 

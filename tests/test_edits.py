@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.edits import LONGEST_LINE, LONGEST_NAME, apply, heard, replayed
+from asr.edits import LONGEST_LINE, LONGEST_NAME, apply, cast, heard, replayed
 from asr.errors import Unsupported
 from asr.types import Segment, Transcript, Turn, Word
 from asr.wording import COSTLY, reworded, words
@@ -254,6 +254,22 @@ def test_voices_that_were_heard_go_by_their_new_names():
     assert [t.speaker for t in heard(turns, done)] == ["Anna", "B", "B"]
     again = op("speakers", turns=[[1.0, 2.0, "A"]], exclusive=[])
     assert heard(turns, [*done, again]) == (Turn(1.0, 2.0, "A"),)
+
+
+def test_speakers_keep_their_places_whoever_comes_and_goes():
+    done = [
+        op("merge", speaker="A", into="B"),
+        op("rename", speaker="B", name="Bob"),
+        op("speaker", first=0, last=0, speaker="Carl"),
+        op("speaker", first=1, last=1, speaker="Bob"),
+        op("speaker", first=1, last=1, speaker=None),
+        op("rename", speaker=None, name="Dora"),
+    ]
+    assert cast(["A", "B"], done) == [None, "Bob", "Carl", "Dora"]
+    assert cast(["A", "B"], [*done, op("speakers", turns=[[0, 1, "X"], [1, 2, "Y"]], exclusive=[])]) == [
+        "X",
+        "Y",
+    ]
 
 
 IMPOSSIBLE = [

@@ -1,0 +1,74 @@
+"""Who asks: the browser's secret in a header, a body within bounds, and refusals as JSON with a sentence.
+
+A browser makes its secret itself (assets/browser.js) and sends it with every request; the server
+keeps nothing but its hash. Other sites cannot send this header without asking us first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from asr.api.errors import Refused
+from asr.errors import ASRError, TooLarge
+
+HEADER = "X-Parlance-Browser"
+SECRET = range(32, 129)  # characters of a secret: 32 random bytes in hex or base64
+Handler = Callable[[Request], Awaitable[Response]]
+log = logging.getLogger(__name__)
+
+
+def owner(request: Request) -> str:
+    """SHA-256 in hex of the browser's secret; raises Refused where there is none."""
+    secret = request.headers.get(HEADER, "")
+    if len(secret) not in SECRET or not secret.isascii() or not secret.isprintable():
+        raise Refused(
+            "This request does not say which browser it comes from.",
+            "Open the page in a browser that may keep data for this site.",
+            status=401,
+        )
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+async def body(request: Request, most: int) -> dict:
+    """The JSON object that was sent, read up to `most` bytes; raises TooLarge, Refused."""
+    read = b""
+    async for chunk in request.stream():
+        read += chunk
+        if len(read) > most:
+            raise TooLarge(f"A request has at most {most // 1024} kB.", "Send less at once.")
+    try:
+        found = json.loads(read)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Refused("This request is no JSON object.", "Reload the page.")
+    return found
+
+
+def told(handler: Handler) -> Handler:
+    """`handler`, whose errors become JSON: {"error": {"what", "fix"}}."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ASRError as e:
+            return refusal(e)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a request failed")
+            return refusal(ASRError("Something broke that should not.", "The server's log has the details."))
+
+    return answered
+
+
+def refusal(error: ASRError) -> JSONResponse:
+    headers = {"Cache-Control": "no-store"}
+    return JSONResponse({"error": {"what": error.what, "fix": error.fix}}, error.status, headers)
