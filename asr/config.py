@@ -45,8 +45,15 @@ class Config:
     api_at_once: int = setting(2, "API requests recognised at the same time")
     api_waiting: int = setting(16, "further API requests that may wait for their turn")
     recordings_at_once: int = setting(2, "recordings on the page recognised at the same time")
-    recordings_waiting: int = setting(16, "further recordings on the page that may wait for their turn")
-    data_dir: Path = setting(Path("data"), "where recordings being worked on are kept")  # noqa: RUF009
+    recordings_waiting: int = setting(200, "further recordings on the page that may wait for their turn")
+    data_dir: Path = setting(Path("data"), "where recordings and their texts are kept")  # noqa: RUF009
+    keep_hours: float = setting(
+        0.0, "hours after which recordings and their texts are deleted; 0: never; on a Space, 24 unless set"
+    )
+    keep_recordings: int = setting(500, "most recordings of one browser; 0: any number")
+    keep_gb: float = setting(50.0, "most disk space for the recordings of one browser, in GB; 0: any")
+    keep_recordings_in_all: int = setting(5000, "most recordings of all browsers; 0: any number")
+    keep_gb_in_all: float = setting(200.0, "most disk space for all recordings, in GB; 0: any")
     live_sessions: int = setting(16, "live sessions at the same time")
     live_hours: float = setting(4.0, "longest live session, in hours")
     live_resume_minutes: float = setting(15.0, "how long a live session that ended can be continued")
@@ -76,6 +83,8 @@ class Config:
         for ours, theirs in (("host", "GRADIO_SERVER_NAME"), ("port", "GRADIO_SERVER_PORT")):
             if ours not in values and env.get(theirs):
                 values[ours] = _parse(theirs, env[theirs], getattr(cls(), ours))
+        if env.get("SPACE_ID") and not env.get("ASR_KEEP_HOURS"):
+            values["keep_hours"] = 24.0  # a server for strangers forgets
         return cls(**values)
 
 

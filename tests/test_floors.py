@@ -49,7 +49,7 @@ FLOORS = [
     {"asr.bench.measures", "asr.bench.policies", "asr.bench.shapes"},
     {"asr.bench.replay"},
     {"asr.bench.live"},
-    {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "ui.render", "ui.theme", "ui.microphone", "ui.files"},
+    {"asr.batch", "asr.bench", "asr.bench.*", "asr.api", "ui.render", "ui.theme", "ui.microphone", "ui.files", "ui.visitor", "ui.sound", "ui.edited"},
     {"ui.choices", "ui.running"},
     {"ui.report"},
     {"asr.commands.progress", "asr.commands.writing"},

@@ -38,7 +38,7 @@ def heard(store, job, lines=LINES):
     assert store.claim(job.id)
     for n, line in enumerate(lines):
         store.hear(job.id, n, line)
-    store.note(job.id, 0, duration=2.0)
+    store.note(job.id, duration=2.0)
     store.keep(job.id, "transcribe", store.so_far(job.id), model="tones:pure")
     store.skip(job.id, "decode")
     store.end(job.id, "done", took=1.5)
@@ -91,7 +91,7 @@ def test_what_was_saved_is_there_after_the_process_is_gone(store, job, tmp_path)
     store.claim(second.id)
     store.hear(second.id, 0, LINES[0])
     again = Store(tmp_path / "data")  # the first one is never closed: so does a kill
-    assert again.recover() == 1
+    assert [j.id for j in again.recover()] == [second.id]
     assert again.job(second.id).wishes == wishes and again.job(second.id).state == "waiting"
     assert again.transcript(second.id).segments == LINES[:1] and again.job(job.id) == store.job(job.id)
     again.close()
@@ -152,6 +152,7 @@ def test_edits_stay_with_the_version_they_were_made_on(store, job):
     store.submit(job.id, Wishes(), ("transcribe",))
     with pytest.raises(Conflict, match="transcribed again"):
         store.edit(job.id, {}, store.job(job.id).revision)
+    store.claim(job.id)
     store.keep(job.id, "transcribe", Transcript((), 2.0))
     assert store.edits(job.id) == []
 

@@ -9,9 +9,17 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from asr.edits import replayed
 from asr.errors import Conflict
-from asr.jobs.texts import Texts, dumps
+from asr.jobs.texts import Texts, dumps, turns
+from asr.speakers import assign
+from asr.types import Transcript
+
+if TYPE_CHECKING:
+    from asr.diarize.answer import Diarization
 
 LONGEST = 2**24  # characters of an operation as JSON; one with all turns of a day has some millions
 
@@ -49,6 +57,29 @@ class Changes(Texts):
     def redo(self, id: str, revision: int) -> int:
         """Bring back the operation undone last; returns the new revision. Raises Conflict."""
         return self._turn(id, revision, "redo", "min", 1)
+
+    def continued(self, id: str) -> Transcript:
+        """What has been heard, with the edits that people made meanwhile in the beginning of it."""
+        heard, begun = self.so_far(id), self.transcript(id)
+        known = len(begun.segments)
+        if not self.partial(id) or heard.segments[:known] != begun.segments:
+            return heard
+        edited = replayed(begun, self.edits(id)).segments
+        return replace(heard, segments=edited + heard.segments[known:])
+
+    def name_speakers(self, id: str, diarization: Diarization, **facts) -> None:
+        """Give the words their speakers; the stage "diarize" is done with that.
+
+        A text that had speakers before, or was edited, gets an edit that can be undone like any other.
+        """
+        with self.working(id):
+            if self.edits(id) or self.diarization(id):
+                self.edit(id, {"op": "speakers", **turns(diarization)}, self.job(id).revision)
+                self.skip(id, "diarize", **facts)
+            else:
+                text = self.transcript(id)
+                spoken = replace(text, segments=assign(text.segments, diarization))
+                self.keep(id, "diarize", spoken, diarization, **facts)
 
     def _turn(self, id: str, revision: int, what: str, which: str, undone: int) -> int:
         with self._editing(id, revision) as (db, version):

@@ -16,8 +16,10 @@ CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, suffix TEXT NOT NULL,
     bytes INTEGER NOT NULL, created REAL NOT NULL, state TEXT NOT NULL, stages TEXT NOT NULL,
     wishes TEXT NOT NULL, progress REAL NOT NULL DEFAULT 0, queued REAL NOT NULL DEFAULT 0,
-    began REAL NOT NULL DEFAULT 0, took REAL NOT NULL DEFAULT 0, duration REAL NOT NULL DEFAULT 0,
-    damage TEXT NOT NULL DEFAULT '', model TEXT NOT NULL DEFAULT '', says TEXT NOT NULL DEFAULT '',
+    began REAL NOT NULL DEFAULT 0, took REAL NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0, duration REAL NOT NULL DEFAULT 0,
+    damage TEXT NOT NULL DEFAULT '', model TEXT NOT NULL DEFAULT '', timed TEXT NOT NULL DEFAULT '',
+    says TEXT NOT NULL DEFAULT '',
     what TEXT NOT NULL DEFAULT '', fix TEXT NOT NULL DEFAULT '',
     version INTEGER NOT NULL DEFAULT 0, revision INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS jobs_owner ON jobs (owner, created);
@@ -31,7 +33,8 @@ CREATE TABLE IF NOT EXISTS edits (
     job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, version INTEGER NOT NULL, n INTEGER NOT NULL,
     operation TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (job, version, n));
 CREATE TABLE IF NOT EXISTS diarizations (
-    job TEXT PRIMARY KEY REFERENCES jobs ON DELETE CASCADE, body TEXT NOT NULL);
+    job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, version INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (job, version));
 CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 
@@ -78,8 +81,14 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it or nothing. Raises ASRError where the disk is full."""
+        """A transaction, all of it or nothing; inside another one, part of that.
+
+        Raises ASRError where the disk is full.
+        """
         with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db

@@ -58,10 +58,12 @@ class Job:
     queued: float = 0.0  # when it began to wait for its turn
     began: float = 0.0  # when it was last worked on
     took: float = 0.0  # seconds of work until now or its end
-    duration: float = 0.0  # seconds of audio; 0 until it is decoded
+    tries: int = 0  # how often the present stage was begun: what kills the server must not do so for ever
+    duration: float = 0.0  # seconds of audio; while it is decoded, of what has been read
     damage: str = ""  # what could not be read of it
     model: str = ""  # that recognised it
-    says: str = ""  # how the words were timed, how the speakers were found: sentences
+    timed: str = ""  # how the words got their times, where there is something to say about that
+    says: str = ""  # how the speakers were found: sentences
     what: str = ""
     fix: str = ""
     version: int = 0  # of the transcript; 0 while the first is being made
@@ -75,3 +77,9 @@ class Job:
     @property
     def over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def words_wanted(self) -> tuple[str, ...]:
+        """Those wishes that decide which words are recognised."""
+        w = self.wishes
+        return w.model, w.language, w.task, w.hotwords

@@ -6,12 +6,15 @@ import json
 import re
 import sqlite3
 import time
-from dataclasses import asdict, fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 
-from asr.errors import ASRError, Conflict, UnknownJob
+from asr.errors import ASRError, Cancelled, Conflict, UnknownJob
 from asr.jobs.database import Database
 from asr.jobs.job import Job, Stage, Wishes
 
+TRIES = 3  # of one stage, each of which ended with the server
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _COLUMNS = ", ".join(f.name for f in fields(Job))
 
@@ -30,68 +33,90 @@ class Rows(Database):
 
     def jobs(self, owner: str | None = None, state: str | None = None) -> list[Job]:
         """The newest first; of one owner, or of all."""
-        return [
-            _job(row)
-            for row in self.rows(
-                f"SELECT {_COLUMNS} FROM jobs WHERE owner = ifnull(?, owner) AND state = ifnull(?, state)"
-                " ORDER BY created DESC, rowid DESC",
-                owner,
-                state,
-            )
-        ]
+        sql = (
+            f"SELECT {_COLUMNS} FROM jobs WHERE owner = ifnull(?, owner) AND state = ifnull(?, state)"
+            " ORDER BY created DESC, rowid DESC"
+        )
+        return [_job(row) for row in self.rows(sql, owner, state)]
+
+    def served(self) -> dict[str, float]:
+        """When each owner last got a turn."""
+        return dict(map(tuple, self.rows("SELECT owner, max(began) FROM jobs GROUP BY owner")))
 
     def rename(self, id: str, name: str) -> None:
         """Give it another name, cut to what a file name may have."""
-        self.job(id)
-        self._set(id, name=file_name(name))
+        self._set(self.job(id).id, name=file_name(name))
 
     # ---- waiting and working ----
 
-    def submit(self, id: str, wishes: Wishes, stages: tuple[Stage, ...] | None = None) -> Job:
-        """Let it wait for its turn: for all its stages, or for these again with other wishes.
+    def submit(self, id: str, wishes: Wishes, stages: tuple[Stage, ...] = ()) -> Job:
+        """Let it wait for its turn: for what is left to do, or for these stages (again).
 
-        Raises Conflict while it is worked on, or as long as its file has not come.
+        Raises Conflict while it waits or is worked on.
         """
-        job = self.job(id)
-        if job.state in ("waiting", "working"):
-            raise Conflict("This recording is being worked on already.", "Wait for it, or cancel it first.")
-        self._set(
-            id,
-            state="waiting",
-            stages=json.dumps(stages or job.stages or wishes.stages),
-            wishes=json.dumps(asdict(wishes)),
-            queued=time.time(),
-            progress=0,
-            took=0,
-            what="",
-            fix="",
-        )
+        with self.writing() as db:
+            job = self.job(id)
+            if job.state in ("waiting", "working"):
+                raise Conflict(
+                    "This recording is being worked on already.", "Wait for it, or cancel it first."
+                )
+            if job.words_wanted != replace(job, wishes=wishes).words_wanted:
+                db.execute(
+                    "DELETE FROM segments WHERE job = ?", (id,)
+                )  # they are no beginning of the new text
+            todo = json.dumps(stages or job.stages or wishes.stages)
+            values = {"state": "waiting", "stages": todo, "wishes": json.dumps(asdict(wishes))}
+            fresh = {"queued": time.time(), "progress": 0, "took": 0, "tries": 0, "what": "", "fix": ""}
+            update(db, id, **values, **fresh)
         return self.job(id)
 
     def claim(self, id: str) -> bool:
         """Take it from those who wait; False when it waits no more."""
+        claimed = "state = 'working', began = ?, tries = tries + 1"
+        sql = f"UPDATE jobs SET {claimed} WHERE id = ? AND state = 'waiting'"
         with self.writing() as db:
-            done = db.execute(
-                "UPDATE jobs SET state = 'working', began = ? WHERE id = ? AND state = 'waiting'",
-                (time.time(), id),
-            )
-            return done.rowcount == 1
+            return db.execute(sql, (time.time(), id)).rowcount == 1
 
-    def note(self, id: str, progress: float, **facts) -> None:
-        """How far the present stage is, in [0, 1], and what it found out: duration, model, bytes, damage."""
-        self._set(id, progress=min(1.0, max(0.0, progress)), **facts)
+    def note(self, id: str, **facts) -> None:
+        """What the present stage has found out: progress in [0, 1], duration, model, bytes, damage."""
+        with self.working(id) as db:
+            update(db, id, **facts)
 
     def end(self, id: str, state: str, error: ASRError | None = None, took: float = 0.0) -> None:
-        """It is done, failed or cancelled, or shall wait again (a server that stops)."""
-        facts = {"what": error.what, "fix": error.fix} if error else {}
+        """It is done or failed, or waits again (a server that stops); not when it was cancelled meanwhile."""
+        facts = {"state": state} | ({"what": error.what, "fix": error.fix} if error else {})
         with self.writing() as db:
-            update(db, id, state=state, **facts)
             db.execute("UPDATE jobs SET took = took + ? WHERE id = ?", (took, id))
+            if self.rows("SELECT 1 FROM jobs WHERE id = ? AND state = 'working'", id):
+                update(db, id, tries=0, **facts)
 
-    def recover(self) -> int:
-        """What a server that was killed had begun waits for its turn again; returns how many."""
+    def cancel(self, id: str) -> None:
+        """Whoever works on it cannot save anything any more."""
+        sql = "UPDATE jobs SET state = 'cancelled' WHERE id = ? AND state IN ('waiting', 'working')"
         with self.writing() as db:
-            return db.execute("UPDATE jobs SET state = 'waiting' WHERE state = 'working'").rowcount
+            db.execute(sql, (id,))
+
+    def recover(self) -> list[Job]:
+        """What a server that was killed had begun waits again, but for what keeps killing it."""
+        begun = self.jobs(state="working")
+        for job in begun:
+            if job.tries < TRIES:
+                self._set(job.id, state="waiting")
+            else:
+                what = (
+                    f"The server stopped {job.tries} times while it worked on this recording ({job.stage})."
+                )
+                self.end(job.id, "failed", ASRError(what, "Is its memory full? Try a smaller model."))
+        return begun
+
+    @contextmanager
+    def working(self, id: str) -> Iterator[sqlite3.Connection]:
+        """A transaction for whoever works on it. Raises Cancelled when nobody shall any more."""
+        with self.writing() as db:
+            sql = "SELECT 1 FROM jobs WHERE id = ? AND state IN ('working', 'uploading')"
+            if not db.execute(sql, (id,)).fetchone():
+                raise Cancelled("The work was cancelled.")
+            yield db
 
     def _set(self, id: str, **values) -> None:
         with self.writing() as db:

@@ -13,27 +13,30 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+from asr.errors import QuotaExceeded
 from asr.jobs.changes import Changes
 from asr.jobs.job import Job, Wishes
+from asr.jobs.quota import Quota, Usage
 from asr.jobs.rows import file_name
 
 AUDIO = "audio.pcm"  # int16 mono 16 kHz, for Recording.open
-AS_YOU_LIKE = Wishes()
+AS_YOU_LIKE, UNLIMITED = Wishes(), Quota()
+SPARE = 500 * 10**6  # bytes that shall stay free on the disk
+ABANDONED = 24.0  # hours after which nobody will come back for an upload
 
 
 class Store(Changes):
     """Any thread may use it; one process at a time works on its jobs."""
 
-    def __init__(self, data_dir: Path):
+    def __init__(self, data_dir: Path, quota: Quota = UNLIMITED):
         super().__init__(data_dir / "recordings.db")
-        self.root = data_dir / "recordings"
+        self.root, self.quota = data_dir / "recordings", quota
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def add(self, owner: str, name: str, source: Path, wishes: Wishes = AS_YOU_LIKE) -> Job:
@@ -43,9 +46,17 @@ class Store(Changes):
         return self.submit(job.id, wishes)
 
     def expect(self, owner: str, name: str, size: int) -> Job:
-        """A recording of `size` bytes that is coming; it is to be written to `source(job)`."""
+        """A recording of `size` bytes that is coming; it is to be written to `source(job)`.
+
+        Raises QuotaExceeded, also where the disk has no room for it.
+        """
         id, name, now = secrets.token_urlsafe(16), file_name(name), time.time()
         with self.writing() as db:
+            self.quota.check(self.usage(owner), self.usage(), size)
+            if shutil.disk_usage(self.root).free < size + SPARE:
+                raise QuotaExceeded(
+                    "The server's disk is nearly full.", "Delete recordings that nobody needs."
+                )
             db.execute(
                 "INSERT INTO jobs (id, owner, name, suffix, bytes, created, state, stages, wishes)"
                 " VALUES (?, ?, ?, ?, ?, ?, 'uploading', '[]', ?)",
@@ -66,6 +77,11 @@ class Store(Changes):
         """The decoded recording, once there is one."""
         return self._folder(job.id) / AUDIO
 
+    def usage(self, owner: str | None = None) -> Usage:
+        """What one owner keeps here, or all of them."""
+        sql = "SELECT count(*), ifnull(sum(bytes), 0) FROM jobs WHERE owner = ifnull(?, owner)"
+        return Usage(*self.rows(sql, owner)[0])
+
     def size(self, id: str) -> int:
         """Bytes of its files."""
         return sum(p.stat().st_size for p in self._folder(id).iterdir() if p.is_file())
@@ -73,13 +89,30 @@ class Store(Changes):
     def delete(self, id: str) -> None:
         """Audio and text, with every byte of them that we can reach. Raises UnknownJob."""
         folder = self.folder(id)
-        # Out of the way at once: whoever still writes there writes to nowhere that anybody looks.
-        gone = folder.with_name(f"{folder.name}.deleted")
-        if folder.exists():
-            os.replace(folder, gone)
         with self.writing() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (id,))
-        shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        self.forget()
+
+    def expire(self, hours: float) -> int:
+        """Delete what nobody has asked anything of for so many hours (0: never); returns how many.
+
+        An upload that was not followed by anything goes after a day in any case.
+        """
+        now, gone = time.time(), 0
+        for job in self.jobs():
+            most = min(hours or ABANDONED, ABANDONED) if job.state == "uploading" else hours
+            if most and job.state != "working" and now - max(job.created, job.queued) > most * 3600:
+                self.delete(job.id)
+                gone += 1
+        return gone
+
+    def tidy(self) -> None:
+        """Finish the deletions that a killed server had begun."""
+        known = {job.id for job in self.jobs()}
+        for folder in self.root.iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
         self.forget()
 
     def key(self, id: str) -> str:
