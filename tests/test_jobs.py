@@ -16,9 +16,10 @@ from asr.config import Config
 from asr.diarize import Count, Diarization
 from asr.errors import BackendUnavailable, Busy, Cancelled, QuotaExceeded, UnknownJob
 from asr.jobs import Job, Quota, Store, Tools, Wishes, Worker, stages
+from asr.jobs.job import todo
 from asr.jobs.quota import Usage
 from asr.jobs.turns import order
-from asr.types import Segment, Turn
+from asr.types import Segment, Turn, Word
 from tests.tones import Tones, loud, say, silence
 
 ANNA, BERT = "a" * 64, "b" * 64
@@ -53,7 +54,7 @@ class Slow:
         self.calls.append((recording.duration, options))
         for n in range(int(recording.duration)):
             assert self.go_on.acquire(timeout=SOON)
-            yield Segment(n, n + 1, f" {n}", language="en")
+            yield Segment.of([Word(n, n + 1, f" {n}")], language="en")
             self.heard.release()
 
 
@@ -175,7 +176,7 @@ def test_so_many_work_at_once_and_no_more(store, house, tmp_path):
 
 
 def test_a_line_that_is_too_long_turns_people_away(store, house, tmp_path):
-    worker = house(transcribe=Slow(), recordings_at_once=1, recordings_waiting=0)
+    worker = house(transcribe=(slow := Slow()), recordings_at_once=1, recordings_waiting=0)
     jobs = [given(store, tmp_path) for _ in range(3)]
     worker.submit(jobs[0].id, ONE)
     until(store, jobs[0].id, "working")
@@ -183,6 +184,7 @@ def test_a_line_that_is_too_long_turns_people_away(store, house, tmp_path):
     with pytest.raises(Busy):
         worker.submit(jobs[2].id, ONE)
     assert store.job(jobs[2].id).state == "uploading"  # it can be asked for again
+    slow.go_on.release(99)
 
 
 # ---- ends ----
@@ -198,7 +200,7 @@ def test_a_recording_that_is_cancelled_keeps_what_it_has_and_goes_on_from_there(
     worker.cancel(job.id)
     cancelled = store.job(job.id)
     assert cancelled.state == "cancelled" and store.transcript(job.id).text == "0 1"
-    store.edit(job.id, {"op": "text", "line": 1, "text": "one"}, cancelled.revision)
+    store.edit(job.id, {"op": "text", "line": 1, "text": "one", "id": "1"}, cancelled.revision)
     slow.go_on.release(99)
     worker.submit(job.id, cancelled.wishes)
     assert until(store, job.id).state == "done"
@@ -232,7 +234,7 @@ def test_a_waiting_recording_is_cancelled_at_once(store, house, tmp_path):
 
 def test_an_error_is_told_with_its_fix_and_what_was_heard_can_be_read_and_continued(store, house, tmp_path):
     def breaks(recording, backend, options):
-        yield Segment(0, 1, " ask")
+        yield Segment.of([Word(0, 1, " ask")])
         raise BackendUnavailable("The GPU is out of memory.", "Choose a smaller model.")
 
     job = given(store, tmp_path)
@@ -273,6 +275,28 @@ def test_what_is_deleted_while_it_is_worked_on_is_gone(store, house, tmp_path):
     worker.submit(after.id, ONE)  # its place is free again
     assert until(store, after.id).state == "done"
     assert not folder.exists() and store.rows("SELECT * FROM segments") == []
+
+
+@pytest.mark.parametrize(
+    "state, left, before, now, stages",
+    [
+        ("uploading", "", {}, {}, "decode transcribe"),
+        ("uploading", "", {}, {"rung": "auto"}, "decode transcribe diarize"),
+        ("cancelled", "decode transcribe", {}, {"rung": "auto"}, "decode transcribe diarize"),
+        ("failed", "transcribe diarize", {"rung": "auto"}, {"rung": "auto"}, "transcribe diarize"),
+        ("failed", "decode transcribe", {}, {"language": "de"}, "decode transcribe"),
+        ("done", "", {}, {"rung": "auto"}, "diarize"),
+        ("done", "", {"rung": "auto"}, {"rung": "auto", "exact": 3}, "diarize"),
+        ("done", "", {"rung": "auto"}, {"rung": "auto", "language": "de"}, "transcribe diarize"),
+        ("done", "", {}, {"align": True}, "align"),
+        ("done", "", {}, {}, "transcribe"),
+        ("cancelled", "diarize", {"rung": "auto"}, {"rung": "embedded"}, "diarize"),
+        ("cancelled", "align diarize", {"rung": "auto", "align": True}, {"rung": "auto"}, "diarize"),
+    ],
+)
+def test_asking_again_does_no_more_than_the_wishes_make_necessary(state, left, before, now, stages):
+    job = Job("", ANNA, "", "", 0, 0, state, tuple(left.split()), Wishes(**before))
+    assert " ".join(todo(job, Wishes(**now))) == stages
 
 
 # ---- speakers ----

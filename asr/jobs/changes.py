@@ -58,14 +58,18 @@ class Changes(Texts):
         """Bring back the operation undone last; returns the new revision. Raises Conflict."""
         return self._turn(id, revision, "redo", "min", 1)
 
+    def edited(self, id: str) -> Transcript:
+        """The newest version as people have corrected it."""
+        with self.writing():  # so that both are of one moment
+            return replayed(self.transcript(id), [_bare(o) for o in self.edits(id)])
+
     def continued(self, id: str) -> Transcript:
         """What has been heard, with the edits that people made meanwhile in the beginning of it."""
         heard, begun = self.so_far(id), self.transcript(id)
         known = len(begun.segments)
         if not self.partial(id) or heard.segments[:known] != begun.segments:
             return heard
-        edited = replayed(begun, self.edits(id)).segments
-        return replace(heard, segments=edited + heard.segments[known:])
+        return replace(heard, segments=self.edited(id).segments + heard.segments[known:])
 
     def name_speakers(self, id: str, diarization: Diarization, **facts) -> None:
         """Give the words their speakers; the stage "diarize" is done with that.
@@ -113,3 +117,8 @@ class Changes(Texts):
                 raise Conflict("This recording is being transcribed again.", "Wait until that is done.")
             yield db, job.version
             db.execute("UPDATE jobs SET revision = revision + 1 WHERE id = ?", (id,))
+
+
+def _bare(operation: dict) -> dict:
+    """Without the name that a page gave it, by which it knows whether it has come."""
+    return {k: v for k, v in operation.items() if k != "id"}

@@ -30,6 +30,16 @@ class Wishes:
     high: int | None = None  # and at most so many
 
     @property
+    def words(self) -> tuple:
+        """Those that decide which words are recognised."""
+        return self.model, self.language, self.task, self.hotwords
+
+    @property
+    def speakers(self) -> tuple:
+        """Those that decide who has said them."""
+        return self.rung, self.exact, self.low, self.high
+
+    @property
     def options(self) -> Options:
         """As the recogniser is asked."""
         return Options(self.language or None, self.task, hotwords=self.hotwords.strip() or None)
@@ -78,8 +88,16 @@ class Job:
     def over(self) -> bool:
         return self.state in OVER
 
-    @property
-    def words_wanted(self) -> tuple[str, ...]:
-        """Those wishes that decide which words are recognised."""
-        w = self.wishes
-        return w.model, w.language, w.task, w.hotwords
+
+def todo(job: Job, wishes: Wishes) -> tuple[Stage, ...]:
+    """What is to be done when somebody has these wishes now: no more than they make necessary."""
+    if not job.over:
+        return wishes.stages
+    left, after = set(job.stages), ("transcribe", "align", "diarize")
+    if job.wishes.words != wishes.words:
+        left.update(after)
+    if job.wishes.speakers != wishes.speakers:
+        left.add("diarize")
+    if wishes.align and not job.wishes.align:
+        left.add("align")
+    return tuple(s for s in wishes.stages if s in (left or after))

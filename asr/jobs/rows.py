@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 
 from asr.errors import ASRError, Cancelled, Conflict, UnknownJob
 from asr.jobs.database import Database
@@ -60,7 +60,7 @@ class Rows(Database):
                 raise Conflict(
                     "This recording is being worked on already.", "Wait for it, or cancel it first."
                 )
-            if job.words_wanted != replace(job, wishes=wishes).words_wanted:
+            if job.wishes.words != wishes.words:
                 db.execute(
                     "DELETE FROM segments WHERE job = ?", (id,)
                 )  # they are no beginning of the new text

@@ -105,15 +105,18 @@ def _heard(
 
 
 def align(work: Work) -> None:
-    """Word times by forced alignment."""
+    """Word times by forced alignment; of the text as people have corrected it."""
     from asr.align import align
 
     job, store = work.job, work.store
-    text = store.transcript(job.id)
+    text = store.edited(job.id)
     with Recording.open(store.audio(job)) as recording:
-        segments, says = align(recording, text.segments, text.language)
-    found = store.diarization(job.id)
-    store.keep(job.id, "align", replace(text, segments=segments), found, timed=says)
+        segments, says = align(recording, text.segments, text.language, progress=work.tell)
+    if segments == text.segments:
+        store.skip(job.id, "align", timed=says)
+    else:
+        found = store.diarization(job.id)
+        store.keep(job.id, "align", replace(text, segments=segments), found, timed=says)
 
 
 def diarize(work: Work) -> None:

@@ -35,9 +35,9 @@ class Texts(Rows):
         with self.working(id) as db:
             db.execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?)", (id, n, dumps(pack(segment))))
 
-    def heard(self, id: str) -> list[Segment]:
-        """The segments of the transcription that is going on, or that did not come to its end."""
-        found = self.rows("SELECT body FROM segments WHERE job = ? ORDER BY n", id)
+    def heard(self, id: str, first: int = 0) -> list[Segment]:
+        """From number `first` on: of the transcription that is going on, or did not come to its end."""
+        found = self.rows("SELECT body FROM segments WHERE job = ? AND n >= ? ORDER BY n", id, first)
         return [unpack("segment", json.loads(row["body"])) for row in found]
 
     # ---- versions ----
