@@ -1,7 +1,7 @@
 """The models that can be had: one card each, and whether it is on this disk already.
 
-To add one, add a Card to CARDS. Any other Hub repository or directory in CTranslate2
-format works too, as `faster_whisper:owner/name` or `faster_whisper:/a/directory`.
+To add one, add a Card to CARDS. Any other hub repository or directory in an engine's format works
+too: `faster_whisper:owner/name` (CTranslate2), `onnx:/a/directory`, `transformers:owner/name`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,20 @@ from pathlib import Path
 from asr import languages
 from asr.config import Config
 from asr.errors import UnknownModel
+from asr.languages import EUROPEAN
 
 MB, GB = 10**6, 10**9
 _V2 = frozenset(languages.NAMES) - {"yue"}  # Cantonese came with large-v3
 _V3 = frozenset(languages.NAMES)
-_EN = frozenset({"en"})
-_FILES = ("config.json", "model.bin", "tokenizer.json")
+_EN, _FLASH = frozenset({"en"}), frozenset({"de", "en", "es", "fr"})
+_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.json|vocabulary.txt")
 # large-v3 and its children hear 128 mel bands; without this file faster-whisper takes 80 and fails.
 _FILES_V3 = (*_FILES, "preprocessor_config.json")
+_FILES_HF = (
+    *("config.json", "generation_config.json", "preprocessor_config.json", "model.safetensors"),
+    *("vocab.json", "merges.txt", "normalizer.json", "added_tokens.json"),
+    *("special_tokens_map.json", "tokenizer_config.json"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,8 @@ class Card:
     licence: str = "MIT"
     download: int = 0  # bytes; 0 where there is nothing to download
     repo: str = ""  # on the Hugging Face hub
-    files: tuple[str, ...] = ()  # that a complete download has, apart from the vocabulary
+    files: tuple[str, ...] = ()  # that a complete download has; "a|b" for one of two
+    part: bool = False  # its repository holds much besides these files
     library: str = ""  # that must be importable
     setting: str = ""  # of Config, without which there is no such model
     also: tuple[str, ...] = ()  # other names people type
@@ -47,6 +54,39 @@ def _whisper(size: str, download: int, says: str, known=_V2, files=_FILES, **res
         library="faster_whisper",
         repo=rest.get("repo", f"Systran/faster-whisper-{size}"),
         also=(size, *rest.get("also", ())),
+    )
+
+
+def _onnx(name: str, download: int, says: str, known, repo: str) -> Card:
+    """One of NVIDIA's models, in the int8 files that a CPU takes."""
+    decoder = "decoder" if "canary" in name else "decoder_joint"
+    files = ("config.json", "vocab.txt", "encoder-model.int8.onnx", f"{decoder}-model.int8.onnx")
+    return Card(
+        f"onnx:{name}",
+        says,
+        known,
+        licence="CC-BY-4.0",
+        download=download,
+        repo=f"istupakov/{repo}-onnx",
+        files=files,
+        part=True,
+        library="onnx_asr",
+        also=(name,),
+    )
+
+
+def _transformers(repo: str, download: int, says: str, known=_V3, licence="Apache-2.0") -> Card:
+    return Card(
+        f"transformers:{repo}",
+        says,
+        known,
+        licence=licence,
+        download=download,
+        repo=repo,
+        files=_FILES_HF,
+        part=True,
+        library="transformers",
+        also=(repo,),
     )
 
 
@@ -74,6 +114,18 @@ CARDS = (
              repo=f"{_DISTIL}-large-v2"),
     _whisper("distil-medium.en", 794 * MB, "English recordings on a CPU", _EN, repo=f"{_DISTIL}-medium.en"),
     _whisper("distil-small.en", 336 * MB, "English on small CPUs", _EN, repo=f"{_DISTIL}-small.en"),
+    _onnx("parakeet-tdt-0.6b-v3", 670 * MB, "25 European languages, the best for them on a CPU", EUROPEAN,
+          "parakeet-tdt-0.6b-v3"),
+    _onnx("parakeet-tdt-0.6b-v2", 661 * MB, "English, the best for it on a CPU", _EN, "parakeet-tdt-0.6b-v2"),
+    # The sizes of Canary v2 and the 180m are reckoned from their parameters.
+    _onnx("canary-1b-v2", 1030 * MB, "25 European languages, translation; say which is spoken", EUROPEAN,
+          "canary-1b-v2"),
+    _onnx("canary-1b-flash", 939 * MB, "four languages, translation; say which is spoken", _FLASH,
+          "canary-1b-flash"),
+    _onnx("canary-180m-flash", 210 * MB, "the same on small machines", _FLASH, "canary-180m-flash"),
+    _transformers("openai/whisper-small", 967 * MB, "the engine others are compared with", _V2),
+    _transformers("openai/whisper-large-v3-turbo", 1620 * MB, "the same, on a GPU", licence="MIT"),
+    _transformers("openai/whisper-large-v3", 3090 * MB, "the same, on a GPU"),
     Card("remote:auto", "a server of your own choice: ASR_ENDPOINT_URL says which", _V3, "its own",
          library="httpx", setting="endpoint_url", also=("remote", "remote:")),
     Card("pocketsphinx:en-us", "offline fallback, English, low accuracy; nothing to download", _EN,
@@ -97,8 +149,9 @@ def spec_of(name: str) -> str:
         return known.spec
     if ":" in name and not Path(name).is_dir():
         return name
-    if Path(name).expanduser().is_dir():
-        return f"faster_whisper:{Path(name).expanduser()}"
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return f"{_engine(folder)}:{folder}"
     raise UnknownModel(f"There is no model {name!r}.", "python -m asr models lists what there is.")
 
 
@@ -115,7 +168,7 @@ def cached(card: Card) -> bool:
     def there(file: str) -> bool:
         return isinstance(try_to_load_from_cache(card.repo, file), str)
 
-    return all(map(there, card.files)) and (there("vocabulary.json") or there("vocabulary.txt"))
+    return all(any(map(there, files.split("|"))) for files in card.files)
 
 
 def begun(card: Card, cache: Path) -> bool:
@@ -125,10 +178,27 @@ def begun(card: Card, cache: Path) -> bool:
 
 def fetch(card: Card) -> str:
     """The line that downloads the model."""
-    return f"hf download {card.repo}"
+    return " ".join(["hf download", card.repo, *(card.files if card.part else ())])
 
 
 def missing(folder: Path) -> list[str]:
-    """What a directory lacks to be a CTranslate2 Whisper: the names of files; empty when it has all."""
-    lacks = [file for file in _FILES if not (folder / file).is_file()]
-    return lacks if any(folder.glob("vocabulary.*")) else [*lacks, "vocabulary.json"]
+    """What a directory lacks to be a CTranslate2 Whisper: the names of files; empty when it has all.
+
+    Empty as well when it holds a model of another engine, which knows best what it needs.
+    """
+    if _engine(folder) != "faster_whisper":
+        return []
+    return [
+        names.partition("|")[0]
+        for names in _FILES
+        if not any((folder / name).is_file() for name in names.split("|"))
+    ]
+
+
+def _engine(folder: Path) -> str:
+    """Which backend the files in a directory are made for."""
+    if (folder / "model.bin").is_file():
+        return "faster_whisper"
+    if any(folder.glob("*.onnx")) or any(folder.glob("*/*.onnx")):
+        return "onnx"
+    return "transformers" if any(folder.glob("*.safetensors")) else "faster_whisper"

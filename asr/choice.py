@@ -3,7 +3,8 @@
 ASR_MODEL, where it is set
 ASR_ENDPOINT_URL        that server does the work
 a GPU that works        large-v3-turbo
-the CPU                 a Whisper size that keeps up; one downloaded already goes first
+the CPU                 Parakeet, where it is downloaded and knows the language that ASR_LANGUAGE names;
+                        a Whisper size that keeps up; one downloaded already goes first
 no hub, nothing cached  the engine that needs no download, under its own name: a fallback
 """
 
@@ -25,6 +26,13 @@ GPU_MEMORY = 4 << 30  # bytes; turbo in float16 takes 2.5 GB (faster-whisper's R
 # free. Slower CPUs lag more behind a live stream; recordings, in batches, are far faster than real time.
 PASS = {"small": 2.9, "base": 1.1, "tiny": 0.5}
 KEEPS_UP = 0.75  # seconds
+
+# Parakeet in int8 is about as fast on a CPU as Whisper base (onnx-asr's own table, i7-7700HQ: 9.5 and 9.2
+# times real time) and errs less than large-v3 (Open ASR Leaderboard, English: 6.3 and 7.4 % of the words);
+# docs/models.md says more. It has but its own languages and cannot be told one, so it is taken where the
+# language is known; where it is not, only before something would have to be downloaded.
+PARAKEETS = ("parakeet-tdt-0.6b-v2", "parakeet-tdt-0.6b-v3")  # English's own goes first
+PASS_OF_PARAKEET = PASS["base"]
 
 Cached = Callable[[Card], bool]
 
@@ -48,14 +56,20 @@ def choose(config: Config, machine: Machine, cached: Cached = catalogue.cached) 
     device = config.device if config.device != "auto" else "cuda" if gpu else "cpu"
     suits = f"it suits {gpu}" if gpu else f"it should keep up on {_cores(machine)} ({no_gpu})"
     good = ["large-v3-turbo"] if gpu else _that_keep_up(machine.cores)
+    parakeet = None if gpu else _parakeet(config, machine, cached)
+    if parakeet and config.language:
+        return Choice(parakeet.spec, device, f"It is downloaded already, and {_WHY_PARAKEET}.")
     for card in map(catalogue.card, good):
         if cached(card):
             return Choice(card.spec, device, f"It is downloaded already, and {suits}.")
+    if parakeet:
+        only = f"for {len(parakeet.languages)} European languages {_WHY_PARAKEET}"
+        return Choice(parakeet.spec, device, f"It is downloaded already, and {only}.")
     wanted = Choice(catalogue.card(good[0]).spec, device, f"{suits[0].upper()}{suits[1:]}.")
     if machine.hub().reachable:
         return wanted
     if here := [card for card in catalogue.CARDS if card.repo and cached(card)]:
-        return _best_of(here, machine, device)
+        return _best_of(here, config, machine, device)
     if config.device.startswith("cuda"):
         return wanted  # and the error says what is missing: the fallback would not run where it was asked to
     why = f"Offline fallback, English, low accuracy: no Whisper model is downloaded. {machine.hub().says}"
@@ -87,10 +101,29 @@ def _that_keep_up(cores: int) -> list[str]:
     return [size for size in ("small", "base") if PASS[size] / cores <= KEEPS_UP] or ["tiny"]
 
 
-def _best_of(here: list[Card], machine: Machine, device: str) -> Choice:
+_WHY_PARAKEET = "no Whisper that keeps up on a CPU errs as little (docs/models.md)"
+
+
+def _parakeet(config: Config, machine: Machine, cached: Cached) -> Card | None:
+    """The Parakeet on this disk that hears the language asked for; of none, the one that hears several."""
+    if PASS_OF_PARAKEET / machine.cores > KEEPS_UP or config.device not in ("auto", "cpu"):
+        return None
+    for card in map(catalogue.card, PARAKEETS):
+        hears = config.language in card.languages if config.language else len(card.languages) > 1
+        if hears and cached(card):
+            return card
+    return None
+
+
+def _best_of(here: list[Card], config: Config, machine: Machine, device: str) -> Choice:
     """Of what is downloaded: the largest for a GPU, the fastest for a CPU; English-only ones last."""
     sign = -1 if device.startswith("cuda") else 1
-    card = min(here, key=lambda card: (len(card.languages) == 1, sign * card.download))
+
+    def order(card: Card) -> tuple:
+        deaf = config.language not in card.languages if config.language else "canary" in card.spec
+        return deaf, len(card.languages) == 1, card.library != "faster_whisper", sign * card.download
+
+    card = min(here, key=order)
     return Choice(card.spec, device, f"It is what is downloaded. {machine.hub().says}")
 
 

@@ -28,6 +28,9 @@ NAMES = {
     "uz": "uzbek", "vi": "vietnamese", "yi": "yiddish", "yo": "yoruba", "yue": "cantonese",
     "zh": "chinese",
 }  # fmt: skip
+EUROPEAN = frozenset(  # what NVIDIA's European models know: Parakeet TDT v3 and Canary v2, by their cards
+    """bg cs da de el en es et fi fr hr hu it lt lv mt nl pl pt ro ru sk sl sv uk""".split()  # noqa: SIM905
+)
 _ALSO = {
     "burmese": "my", "castilian": "es", "farsi": "fa", "flemish": "nl", "haitian": "ht",
     "javanese": "jw", "jv": "jw", "mandarin": "zh", "moldavian": "ro", "moldovan": "ro", "panjabi": "pa",

@@ -39,6 +39,22 @@ def sphinx() -> backends.Streaming:
 
 
 @pytest.fixture(scope="session")
+def parakeet(tmp_path_factory) -> backends.Batching:
+    """A tiny transducer that hears tones, in the real onnx-asr."""
+    from tests import onnx_models
+
+    return backends.load(f"onnx:{onnx_models.parakeet(tmp_path_factory.mktemp('onnx') / 'parakeet')}")
+
+
+@pytest.fixture(scope="session")
+def canary(tmp_path_factory) -> backends.Batching:
+    """A tiny Canary that hears tones in two languages, in the real onnx-asr."""
+    from tests import onnx_models
+
+    return backends.load(f"onnx:{onnx_models.canary(tmp_path_factory.mktemp('onnx') / 'canary')}")
+
+
+@pytest.fixture(scope="session")
 def recordings() -> Path:
     """Recordings of real people, which are not part of the project."""
     if not RECORDINGS.is_dir():

@@ -99,16 +99,40 @@ def remote(monkeypatch, backend):
     return reached
 
 
+def onnx(monkeypatch, backend):
+    return {"language": True, "word_timestamps": True}.get  # it knows one language, and always times words
+
+
+def onnx_canary(monkeypatch, backend):
+    """What the decoder was told before it wrote anything."""
+    seen, real = [], backend.asr._decode
+
+    def decode(written, *rest):
+        seen.append([backend.asr._vocab[i] for i in written[0][:10]])
+        return real(written, *rest)
+
+    monkeypatch.setattr(backend.asr, "_decode", decode)
+    return lambda option: {"language": ["<|en|>"] * 2, "task": ["<|de|>", "<|en|>"]}[option] == seen[0][4:6]
+
+
 ENGINES = {  # the fixture that gives a backend, and what tells whether an option reached its engine
     "faster_whisper": ("digits", faster_whisper),
+    "onnx": ("parakeet", onnx),
+    "onnx, Canary": ("canary", onnx_canary),
     "pocketsphinx": ("sphinx", pocketsphinx),
     "remote": ("endpoint", remote),
 }
+MUST = {"onnx, Canary": {"language": "de"}}  # what a model will not work without
 
 
 @pytest.fixture(params=ENGINES)
-def backend(request):
-    return request.getfixturevalue(ENGINES[request.param][0])
+def engine(request):
+    return request.param
+
+
+@pytest.fixture
+def backend(request, engine):
+    return request.getfixturevalue(ENGINES[engine][0])
 
 
 @pytest.mark.parametrize("name", backends.available())
@@ -123,22 +147,21 @@ def test_every_option_has_a_value_to_ask_for():
 
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("option", ASKED)
-def test_every_option_reaches_its_engine_or_is_refused(monkeypatch, backend, option, batched):
-    name = backend.spec.partition(":")[0]
-    reached = ENGINES[name][1](monkeypatch, backend)
-    options = Options(**{option: ASKED[option]})
+def test_every_option_reaches_its_engine_or_is_refused(monkeypatch, engine, backend, option, batched):
+    reached = ENGINES[engine][1](monkeypatch, backend)
+    options = Options(**MUST.get(engine, {}) | {option: ASKED[option]})
     if option != "language" and NEEDS.get(option, option) not in backend.can:
         with pytest.raises(Unsupported, match=NEEDS.get(option, option)):
             backends.check(backend, options)
         return
     if batched and "batch" not in backend.can:
-        pytest.skip(f"{name} takes one window at a time")
+        pytest.skip(f"{engine} takes one window at a time")
     backends.check(backend, options)
     if batched:
         backend.transcribe_batch([AUDIO], [options])
     else:
         list(backend.transcribe(AUDIO, options))
-    assert reached(option), f"{option} did not reach the engine of {name}"
+    assert reached(option), f"{option} did not reach the engine of {engine}"
 
 
 def test_every_backend_is_what_it_says(backend):

@@ -78,6 +78,27 @@ def test_an_engine_without_its_library_is_not_here():
     assert not catalogue.cached(replace(card("pocketsphinx"), library="no_such_library"))
 
 
+def test_a_directory_goes_to_the_engine_its_files_are_made_for(tmp_path):
+    for file, engine in (("model.onnx", "onnx"), ("model.safetensors", "transformers")):
+        folder = tmp_path / engine
+        folder.mkdir()
+        (folder / file).write_bytes(b"x")
+        assert catalogue.spec_of(str(folder)) == f"{engine}:{folder}" and catalogue.missing(folder) == []
+
+
+def test_only_a_model_s_own_files_are_fetched_from_a_repository_that_holds_more(cache):
+    parakeet = card("parakeet-tdt-0.6b-v3")
+    line = catalogue.fetch(parakeet)
+    assert line.startswith("hf download istupakov/parakeet-tdt-0.6b-v3-onnx config.json")
+    cache(parakeet.repo, *line.split()[3:])
+    assert catalogue.cached(parakeet)
+
+
+@pytest.mark.parametrize("name", ["parakeet-tdt-0.6b-v2", "canary-1b-v2", "openai/whisper-small"])
+def test_other_engines_models_have_short_names_too(name):
+    assert catalogue.spec_of(name) == card(name).spec and card(name).spec.endswith(f":{name}")
+
+
 def test_what_a_directory_lacks_is_named(tmp_path):
     (tmp_path / "model.bin").write_bytes(b"x")
     assert catalogue.missing(tmp_path) == ["config.json", "tokenizer.json", "vocabulary.json"]

@@ -54,9 +54,37 @@ def test_the_model_suits_the_machine(facts, cached, spec, device):
     assert choice.fallback is (spec == catalogue.FALLBACK)
 
 
+@pytest.mark.parametrize(
+    "language, cached, facts, chooses",
+    [
+        # where the language is known, what errs least in it
+        ("en", ("parakeet-tdt-0.6b-v2", "parakeet-tdt-0.6b-v3", "small"), {}, "onnx:parakeet-tdt-0.6b-v2"),
+        ("de", ("parakeet-tdt-0.6b-v2", "parakeet-tdt-0.6b-v3", "small"), {}, "onnx:parakeet-tdt-0.6b-v3"),
+        ("ja", ("parakeet-tdt-0.6b-v2", "parakeet-tdt-0.6b-v3", "small"), {}, "faster_whisper:small"),
+        ("ja", ("parakeet-tdt-0.6b-v3",), {}, "faster_whisper:small"),
+        # where it is not, a model that detects it, unless that would have to be downloaded first
+        ("", ("parakeet-tdt-0.6b-v3", "small"), {}, "faster_whisper:small"),
+        ("", ("parakeet-tdt-0.6b-v3",), {}, "onnx:parakeet-tdt-0.6b-v3"),
+        ("", ("parakeet-tdt-0.6b-v2",), {}, "faster_whisper:small"),
+        ("", ("parakeet-tdt-0.6b-v2",), {"hub": OFFLINE}, "onnx:parakeet-tdt-0.6b-v2"),
+        # only on a CPU, and on one that keeps up
+        ("en", ("parakeet-tdt-0.6b-v2",), {"gpus": (A100,)}, "faster_whisper:large-v3-turbo"),
+        ("en", ("parakeet-tdt-0.6b-v2",), {"cores": 1}, "faster_whisper:tiny"),
+        # never by itself: Canary without a language, the engine for comparisons before its faster sister
+        ("", ("canary-1b-v2", "tiny.en"), {"hub": OFFLINE}, "faster_whisper:tiny.en"),
+        ("", ("openai/whisper-small", "medium"), {"hub": OFFLINE}, "faster_whisper:medium"),
+        ("", ("openai/whisper-small",), {"hub": OFFLINE}, "transformers:openai/whisper-small"),
+    ],
+)  # fmt: skip
+def test_parakeet_is_taken_where_it_is_downloaded_and_hears_the_language(language, cached, facts, chooses):
+    choice = chosen(cached, Config(language=language), **facts)
+    assert choice.spec == chooses and not choice.fallback
+
+
 def test_every_choice_says_why_in_a_sentence():
     for facts in ({}, {"gpus": (A100,)}, {"hub": OFFLINE}, {"cores": 1}):
         why = chosen(**facts).why
+        assert chosen(("parakeet-tdt-0.6b-v3",), **facts).why.endswith(".")
         assert why[0].isupper() and why.endswith(".")
 
 

@@ -11,8 +11,9 @@ from asr.catalogue import Card
 HEAD = ("NAME", "SIZE", "HERE", "LANGUAGES", "LICENCE", "GOOD FOR")
 MORE = """
 Other models: faster_whisper:OWNER/NAME, any repository of the Hugging Face hub in CTranslate2 format,
-or a directory with one. Say it with --model, or for good with ASR_MODEL; small is short for
-faster_whisper:small. Without either, doctor tells what is chosen and why.
+onnx:OWNER/NAME, one made for onnx-asr, transformers:OWNER/NAME, any Whisper; or a directory with one.
+Say it with --model, or for good with ASR_MODEL; small is short for faster_whisper:small. Without either,
+doctor tells what is chosen and why. docs/models.md says which is good for what, and their licences.
 """
 
 

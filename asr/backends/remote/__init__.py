@@ -24,6 +24,7 @@ from asr.backends.remote.connection import Connection
 from asr.backends.remote.survey import PATH, Found, post, survey
 from asr.backends.remote.wire import Wire
 from asr.config import Config
+from asr.cuts import quiet_pieces
 from asr.errors import BackendUnavailable
 from asr.types import Options, Segment
 
@@ -71,7 +72,7 @@ class Remote:
         return frozenset(ability for ability, it_can in yes.items() if it_can)
 
     def transcribe(self, audio: np.ndarray, options: Options) -> Iterator[Segment]:
-        for start, stop in _pieces(audio):
+        for start, stop in quiet_pieces(audio, LONGEST):
             for segment in self.transcribe_batch([audio[start:stop]], [options])[0]:
                 yield segment.shifted(start / SAMPLE_RATE)
 
@@ -138,15 +139,3 @@ async def _together(asked: list) -> list:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _pieces(audio: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Where to cut what is longer than LONGEST: at the quietest tenth of a second of its later half."""
-    tenth, start = SAMPLE_RATE // 10, 0
-    while len(audio) - start > LONGEST * SAMPLE_RATE:
-        first = start + LONGEST * SAMPLE_RATE // 2
-        loudness = (audio[first : start + LONGEST * SAMPLE_RATE].reshape(-1, tenth) ** 2).sum(axis=1)
-        stop = first + int(loudness.argmin()) * tenth + tenth // 2
-        yield start, stop
-        start = stop
-    yield start, len(audio)
