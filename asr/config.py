@@ -29,6 +29,9 @@ class Config:
     model: str = setting("auto", "backend:model, say faster_whisper:small; auto chooses for this machine")
     device: str = setting("auto", "auto, cpu or cuda; with a compute type if you insist: cuda/int8_float16")
     language: str = setting("", "two-letter code of the language spoken; empty means detect")
+    align_model: str = setting(
+        "", "what aligns words: a wav2vec2 model on the hub or a directory; empty: whisperX's for the language"
+    )
     endpoint_url: str = setting("", "a server with OpenAI's audio API that recognises for us: https://host/v1")
     endpoint_token: str = setting("", "the endpoint's token", secret=True)
     endpoint_model: str = setting("", "the model the endpoint shall use; empty: the one it has, or its first")

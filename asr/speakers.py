@@ -11,7 +11,6 @@ whisper-diarization.) A segment without words is cut by the proportions of its t
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -22,14 +21,12 @@ import numpy as np
 
 from asr.pieces import ends_sentence, possible
 from asr.types import Segment, Turn, Word
+from asr.wording import words
 
 NEAR = 2.0  # seconds to the next turn, beyond which a word in a gap has no speaker
 PAUSE = 1.0  # seconds of silence that end a sentence, whatever its punctuation says
 SOLID = 4  # words in a row of another speaker: no slip of a boundary, even inside a sentence
 SHORTEST = 0.02  # seconds a word is taken to last at least: engines do answer with none
-
-_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # kana and Han
-_UNIT = re.compile(rf"\s*(?:[{_UNSPACED}][^\w\s]*|[^\s{_UNSPACED}]+)(?:\s+$)?")
 
 
 class Diarized(Protocol):
@@ -45,15 +42,15 @@ def assign(segments: Sequence[Segment], diarization: Diarized) -> tuple[Segment,
     `Word.overlap` marks words during which somebody else speaks as well. Who is too far from any
     turn keeps speaker None. Text, times and order stay; what speakers there were before goes.
     """
-    units = [list(_units(s)) for s in segments]
+    units = [words(s) for s in segments]
     flat = [u for of_one in units for u in of_one]
     if not flat:
         return tuple(replace(s, speaker=None) for s in segments)
     spans = np.array([_span(u) for u in flat])
     heard = _smoothed(flat, spans, _loudest(spans, _real(diarization.exclusive)))
     marked = zip(flat, heard, _crowded(spans, _real(diarization.turns)).tolist(), strict=True)
-    words = (replace(u, speaker=who, overlap=crowd) for u, who, crowd in marked)
-    parted = (_split(s, islice(words, len(own))) for s, own in zip(segments, units, strict=True))
+    said = (replace(u, speaker=who, overlap=crowd) for u, who, crowd in marked)
+    parted = (_split(s, islice(said, len(own))) for s, own in zip(segments, units, strict=True))
     return tuple(chain.from_iterable(parted))
 
 
@@ -78,19 +75,6 @@ def names(segments: Sequence[Segment]) -> list[str]:
 
 def _real(turns: Sequence[Turn]) -> list[Turn]:
     return [t for t in turns if t.end > t.start]
-
-
-def _units(segment: Segment) -> Iterator[Word]:
-    """The segment's words; where it has none, its text in pieces timed by their share of it."""
-    if segment.words:
-        yield from segment.words
-        return
-    found = _UNIT.findall(segment.text)
-    whole, done = max(1, sum(map(len, found))), 0
-    for text in found:
-        times = (segment.start + (segment.end - segment.start) * n / whole for n in (done, done + len(text)))
-        done += len(text)
-        yield Word(*times, text)
 
 
 def _span(word: Word) -> tuple[float, float]:
@@ -152,35 +136,35 @@ def _crowded(spans: np.ndarray, turns: Sequence[Turn]) -> np.ndarray:
     return second >= 0.5 * (spans[:, 1] - spans[:, 0])
 
 
-def _smoothed(words: Sequence[Word], spans: np.ndarray, speakers: Sequence[str | None]) -> list[str | None]:
+def _smoothed(said: Sequence[Word], spans: np.ndarray, speakers: Sequence[str | None]) -> list[str | None]:
     """Each sentence given to whoever has more than half of its words, but for solid runs of others."""
     found: list[str | None] = []
-    for first, last in _sentences(words, spans):
-        said = speakers[first:last]
-        speaker, count = Counter(said).most_common(1)[0]
-        even = speaker is not None and 2 * count > len(said) and ends_sentence(words[last - 1].word)
-        for other, run in groupby(said):
+    for first, last in _sentences(said, spans):
+        by = speakers[first:last]
+        speaker, count = Counter(by).most_common(1)[0]
+        even = speaker is not None and 2 * count > len(by) and ends_sentence(said[last - 1].word)
+        for other, run in groupby(by):
             length = len(list(run))
             found += [speaker if even and length < SOLID else other] * length
     return found
 
 
-def _sentences(words: Sequence[Word], spans: np.ndarray) -> Iterator[tuple[int, int]]:
+def _sentences(said: Sequence[Word], spans: np.ndarray) -> Iterator[tuple[int, int]]:
     """Where each run of words begins and ends that punctuation or a pause closes."""
     pauses = np.append(spans[1:, 0] - spans[:-1, 1] >= PAUSE, True).tolist()
     first = 0
-    for i, (word, pause) in enumerate(zip(words, pauses, strict=True), 1):
+    for i, (word, pause) in enumerate(zip(said, pauses, strict=True), 1):
         if pause or ends_sentence(word.word):
             yield first, i
             first = i
 
 
-def _split(segment: Segment, words: Iterator[Word]) -> Iterator[Segment]:
-    runs = [(speaker, list(run)) for speaker, run in groupby(words, lambda w: w.speaker)]
+def _split(segment: Segment, said: Iterator[Word]) -> Iterator[Segment]:
+    runs = [(speaker, list(run)) for speaker, run in groupby(said, lambda w: w.speaker)]
     if len(runs) < 2:
-        speaker, said = runs[0] if runs else (None, [])
-        yield replace(segment, speaker=speaker, words=tuple(said) if segment.words else ())
+        speaker, run = runs[0] if runs else (None, [])
+        yield replace(segment, speaker=speaker, words=tuple(run) if segment.words else ())
         return
-    for speaker, said in runs:
-        part = replace(segment.part(said), speaker=speaker)
+    for speaker, run in runs:
+        part = replace(segment.part(run), speaker=speaker)
         yield part if segment.words else replace(part, words=())
