@@ -11,6 +11,7 @@ import pytest
 from asr.align import align
 from asr.align.aligner import Aligner
 from asr.audio import SAMPLE_RATE, Recording, to_pcm16
+from asr.config import Config
 from asr.errors import Cancelled
 from asr.types import Segment, Word
 from tests.hub import hub, lead_to
@@ -30,7 +31,7 @@ def spoken():
 
 
 def aligned(recording, *segments: Segment, language="en", model=MODEL, **more):
-    return align(recording, segments, language, model=str(model), **more)
+    return align(recording, segments, language, config=Config(align_model=str(model)), **more)
 
 
 def line(recording, text=f" {SAID}", **rest) -> Segment:

@@ -18,11 +18,12 @@ from asr.__main__ import main
 from asr.audio import SAMPLE_RATE, to_pcm16
 from asr.commands.progress import Progress, clock
 from asr.commands.writing import names, write
+from asr.diarize import RUNGS
 from asr.errors import ASRError
 from asr.formats import from_json
 from asr.types import Segment, Transcript
 from tests import hostile
-from tests.speech import speak
+from tests.speech import digits, speak
 
 ROOT = Path(__file__).parent.parent
 DIGITS = ROOT / "tests" / "models" / "whisper-digits"
@@ -101,6 +102,81 @@ def test_subtitles_are_timed_by_words_without_being_told(talk, capsys):
     assert 0.4 < float(f"{start[1]}.{start[2]}") < 0.8, "the cue does not begin with its first word"
 
 
+@pytest.fixture(scope="module")
+def meeting(tmp_path_factory) -> Path:
+    """Two people taking turns."""
+    said = [("en-us+m3", "seven three nine one two"), ("en-gb+f4", "four nine zero eight one")] * 2
+    sound = [digits(text, voice, lead=0.3, tail=0.4)[0] for voice, text in said]
+    path = tmp_path_factory.mktemp("meeting") / "meeting.wav"
+    with wave.open(str(path), "wb") as f:
+        f.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        f.writeframes(to_pcm16(np.concatenate(sound)).tobytes())
+    return path
+
+
+MEETING = "Speaker 1: seven three nine one two\nSpeaker 2: four nine zero eight one\n" * 2
+
+
+def test_speakers_are_told_apart_and_it_is_said_how(meeting, capsys):
+    assert main(["transcribe", str(meeting), *WHISPER, "--diarize", "embedded", "--speakers", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert out == MEETING
+    assert "meeting.wav: Speakers by: " in err and "2 speakers" in err
+
+
+def test_speakers_stand_in_every_format_with_the_times_of_words(meeting, tmp_path):
+    args = ["transcribe", str(meeting), *WHISPER, "--speakers", "1-3", "-o", str(tmp_path)]
+    assert main([*args, "-f", "json,vtt,diarized_json,docx"]) == 0
+    segments = from_json((tmp_path / "meeting.json").read_text()).segments
+    assert [s.speaker for s in segments] == ["Speaker 1", "Speaker 2"] * 2
+    assert all(len(s.words) == 5 and {w.speaker for w in s.words} == {s.speaker} for s in segments)
+    assert (tmp_path / "meeting.vtt").read_text().count("<v Speaker 2>") >= 2
+    document = Document(str(tmp_path / "meeting.docx"))
+    assert "\n".join(p.text for p in document.paragraphs) + "\n" == MEETING
+
+
+def test_the_text_is_kept_when_its_speakers_cannot_be_told_apart(meeting, tmp_path, capsys, monkeypatch):
+    from asr import diarize
+
+    def fails(*_, **__):
+        raise ASRError("The hub refused the token.", "Set HF_TOKEN.")
+
+    monkeypatch.setattr(diarize, "diarize", fails)
+    assert main(["transcribe", str(meeting), *WHISPER, "--diarize", "auto", "-o", str(tmp_path)]) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["meeting.txt"]
+    assert (tmp_path / "meeting.txt").read_text().split() == re.sub(r"Speaker \d:", "", MEETING).split()
+    err = capsys.readouterr().err
+    assert "speakers were not told apart; the text is whole. The hub refused the token. Set HF_TOKEN." in err
+
+
+def test_words_are_aligned_for_an_engine_that_times_none(talk, tmp_path, capsys, monkeypatch):
+    from asr.backends import faster_whisper
+
+    load = faster_whisper.load
+
+    def wordless(*args):
+        backend = load(*args)
+        backend.can = backend.can - {"words"}
+        return backend
+
+    monkeypatch.setattr(faster_whisper, "load", wordless)
+    monkeypatch.setenv("ASR_ALIGN_MODEL", str(ROOT / "tests" / "models" / "wav2vec2-digits"))
+    args = ["transcribe", str(talk), *WHISPER, "-f", "json", "-o", str(tmp_path)]
+    assert main([*args, "--words"]) == 2 and "Add --align" in capsys.readouterr().err
+    assert main([*args, "--words", "--align"]) == 0
+    words = [w for s in from_json((tmp_path / "talk.json").read_text()).segments for w in s.words]
+    assert [w.word.strip() for w in words] == ["seven", "three", "one", "four", "nine"]
+    assert 0.4 < words[0].start < 0.7 and not any(w.interpolated for w in words)
+
+
+def test_words_that_cannot_be_aligned_are_told_by_the_exit_code(talk, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ASR_ALIGN_MODEL", str(tmp_path / "none"))
+    assert main(["transcribe", str(talk), *WHISPER, "--align"]) == 1
+    out, err = capsys.readouterr()
+    assert out.split() == ["seven", "three", "one", "four", "nine"]
+    assert "Words were not aligned. There is no alignment model" in err
+
+
 def test_one_bad_file_does_not_cost_the_others(talk, tmp_path, capsys):
     (bad := tmp_path / "bad.wav").write_bytes(b"no sound in here")
     code = main(["transcribe", str(bad), str(tmp_path / "none.wav"), str(tmp_path), str(talk), *WHISPER])
@@ -139,6 +215,9 @@ def test_no_model_is_loaded_for_files_that_are_not_there(capsys):
         (["-o", __file__], "a directory is needed"),
         (["-o", f"{__file__}/below"], "-o"),
         (["-l", "klingon"], "no language 'klingon'"),
+        (["--speakers", "many"], "write 3, or 2-5"),
+        (["--speakers", "0"], "write 3, or 2-5"),
+        (["--speakers", "3-2"], "write 3, or 2-5"),
     ],
 )
 def test_what_is_not_understood_is_said_with_exit_code_2(talk, args, said, capsys):
@@ -155,6 +234,10 @@ def test_what_is_not_understood_is_said_with_exit_code_2(talk, args, said, capsy
         (["-m", "pocketsphinx", "--hotwords", "Kiew"], "cannot do 'hotwords'"),
         (["-m", "pocketsphinx", "--prompt", "Hello"], "cannot do 'prompt'"),
         (["-m", "pocketsphinx", "-l", "german"], "does not know the language 'de'"),
+        (["--diarize", "magic"], "no --diarize magic. There are auto, "),
+        (["--diarize", "none", "--speakers", "2"], "counts nobody"),
+        (["--speakers", "999"], "no number of speakers"),
+        (["--align", "--task", "translate"], "Leave out --align"),
     ],
 )
 def test_what_the_model_cannot_do_is_one_sentence_with_exit_code_2(talk, args, said, capsys):
@@ -273,6 +356,13 @@ except SystemExit as e:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     ).stdout
     assert out.startswith("usage: python -m asr") and out.endswith("0 []\n")
+
+
+def test_the_help_names_every_way_to_tell_speakers_apart(capsys):
+    with pytest.raises(SystemExit):
+        main(["transcribe", "--help"])
+    ways = re.search(r"who says what: ([\s\S]*?)\(none\)", capsys.readouterr().out)[1]
+    assert set(RUNGS) <= set(re.findall(r"\w+", ways))
 
 
 def test_models_lists_all_there_is(capsys):

@@ -16,6 +16,7 @@ from itertools import groupby
 
 from asr.align.aligner import Aligner, Times
 from asr.audio import Recording
+from asr.config import Config
 from asr.errors import ASRError
 from asr.types import Segment, Word
 from asr.wording import words
@@ -29,20 +30,20 @@ def align(
     segments: Sequence[Segment],
     language: str | None,
     *,
-    model: str = "",
-    device: str = "auto",
+    config: Config | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[tuple[Segment, ...], str]:
     """The segments with timed words, and a sentence about what could not be done; "" when all was.
 
-    `language` is ISO 639-1. `model` is a name on the Hugging Face hub or a directory; "" stands for
-    whisperX's model for the language. May download. Without a model the segments come back as they were.
-    `progress` is told how much is done, in [0, 1]; what it raises comes through.
+    `language` is ISO 639-1. The model is `config.align_model`, or whisperX's for the language; it may be
+    downloaded. Without a model the segments come back as they were. `progress` is told how much is done,
+    in [0, 1]; what it raises comes through.
     """
     if not any(s.text.strip() for s in segments):
         return tuple(segments), ""
+    config = config or Config()
     try:
-        aligner = Aligner(language, model, device)
+        aligner = Aligner(language, config.align_model, config.device)
     except ASRError as e:
         return tuple(segments), f"Words were not aligned. {e}"
     done, missed = [], 0

@@ -13,9 +13,12 @@ from asr import languages, pipeline
 from asr.audio import Limits, decode
 from asr.backends import Backend
 from asr.commands.progress import Progress, clock, length
+from asr.commands.stages import After, Stages
 from asr.commands.writing import write
+from asr.config import Config
 from asr.errors import ASRError
 from asr.formats import FORMATS, to_txt
+from asr.speakers import names
 from asr.types import Options, Segment, Transcript
 
 
@@ -25,7 +28,8 @@ class Job:
 
     backend: Backend
     options: Options
-    longest: float  # seconds of audio that are accepted; bytes are not counted: the file is here already
+    config: Config
+    stages: Stages
     formats: tuple[str, ...]
     folder: Path | None  # None: stdout
     names: Mapping[str, str]  # file -> name of what is written, without suffix
@@ -38,6 +42,7 @@ class _Heard:
         self.segments: list[Segment] = []
         self.duration = 0.0
         self.damage = ""
+        self.whole = True  # everything that was asked for could be done
         self.started = time.monotonic()
 
     def transcript(self, task) -> Transcript:
@@ -54,7 +59,7 @@ def transcribe(file: str, job: Job) -> bool:
         _listen(file, job, heard, progress)
         written = _put(heard, job, job.names[file])
         progress.say(_summary(heard, job, written))
-        return True
+        return heard.whole
     except KeyboardInterrupt:
         _keep(file, heard, job, progress)
         raise
@@ -71,7 +76,9 @@ def transcribe(file: str, job: Job) -> bool:
 
 def _listen(file: str, job: Job, heard: _Heard, progress: Progress) -> None:
     source = sys.stdin.buffer if file == "-" else Path(file)
-    with decode(source, Limits(sys.maxsize, job.longest), progress=progress.decoded) as recording:
+    # Bytes are not counted: the file is here already.
+    limits = Limits(sys.maxsize, job.config.max_audio_hours * 3600)
+    with decode(source, limits, progress=progress.decoded) as recording:
         heard.duration, heard.damage = recording.duration, recording.damage
         progress.recognised(0.0, heard.duration)
         for segment in pipeline.transcribe(recording, job.backend, job.options):
@@ -80,6 +87,11 @@ def _listen(file: str, job: Job, heard: _Heard, progress: Progress) -> None:
                 progress.clear()
                 print(to_txt(Transcript((segment,), heard.duration)), end="", flush=True)
             progress.recognised(segment.end, heard.duration)
+        if heard.segments and job.stages.any:
+            after = After(recording, None if file == "-" else source, job.config, progress)
+            known = heard.transcript(job.options.task)
+            known, heard.whole = after.run(job.stages, known, job.options.language)
+            heard.segments = list(known.segments)
 
 
 def _put(heard: _Heard, job: Job, name: str) -> list[Path]:
@@ -93,8 +105,8 @@ def _put(heard: _Heard, job: Job, name: str) -> list[Path]:
 
 
 def _prints(job: Job) -> bool:
-    """Whether segments are printed as they come: plain text can be, other formats need their end."""
-    return job.folder is None and job.formats == ("txt",)
+    """Whether segments are printed as they come: plain text can be, all else needs the end."""
+    return job.folder is None and job.formats == ("txt",) and job.stages.rung == "none"
 
 
 def _keep(file: str, heard: _Heard, job: Job, progress: Progress) -> None:
@@ -118,6 +130,8 @@ def _summary(heard: _Heard, job: Job, written: list[Path]) -> str:
     elif name := languages.name(transcript.language):
         sure = transcript.language_probability
         parts.append(name.title() + (f" ({100 * sure:.0f} % sure)" if sure is not None else ""))
+    if speakers := names(heard.segments):
+        parts.append(f"{len(speakers)} speaker{'s' * (len(speakers) > 1)}")
     if unsure := sum(s.unsure for s in heard.segments):
         parts.append(f"{unsure} of {len(heard.segments)} segments unsure")
     return " ".join([f"{', '.join(parts)}{_listed(written)}.", heard.damage]).strip()

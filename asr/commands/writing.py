@@ -46,14 +46,14 @@ def unwritable(folder: Path) -> str:
 
 def write(transcript: Transcript, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
     """Write every format as `folder/name.suffix`; the paths. Raises ASRError where the disk refuses."""
-    return [_write_whole(folder / f"{name}{SUFFIX[f]}", export(transcript, f)) for f in formats]
+    return [write_whole(folder / f"{name}{SUFFIX[f]}", export(transcript, f)) for f in formats]
 
 
 def _stem(file: str) -> str:
     return "stdin" if file == "-" else Path(file).stem
 
 
-def _write_whole(path: Path, content: bytes) -> Path:
+def write_whole(path: Path, content: bytes) -> Path:
     """Beside its place first, then moved into it: nobody ever reads half a file."""
     part = None
     try:
