@@ -17,6 +17,7 @@ DESCRIPTION = """Recordings to text, on your own machine.
 """
 COMMANDS = {  # a command's module is imported when it runs, so that help comes at once
     "transcribe": ("asr.commands.transcribe", "recordings to text, subtitles or JSON"),
+    "batch": ("asr.commands.batch", "archives of recordings; goes on where it stopped"),
     "models": ("asr.commands.models", "what can be loaded, and what is downloaded already"),
     "doctor": ("asr.commands.doctor", "what this machine has, which model it would run, what to mend"),
     "bench": ("asr.bench", "how fast and how accurate, measured here"),

@@ -1,0 +1,181 @@
+"""An archive's run: everything that is not done is heard, written, and done; nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from threading import Lock
+from typing import BinaryIO
+
+from asr.audio import Limits, Recording, decode
+from asr.batch.manifest import Manifest, Row
+from asr.batch.shelf import Shelf
+from asr.batch.together import Hall, Heard, together
+from asr.errors import ASRError
+from asr.formats import from_json, to_json
+
+BLOCK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is asked for: all that changes the text. Results of another recipe are not ours."""
+
+    model: str
+    language: str | None = None
+    task: str = "transcribe"
+    prompt: str | None = None
+    hotwords: str | None = None
+    words: bool = False
+    share: bool = False
+
+    @property
+    def key(self) -> bytes:
+        return hashlib.blake2b(json.dumps(asdict(self)).encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A recording is out of the way: heard, copied from one of the same content, or failed."""
+
+    row: Row
+    how: str  # heard, copied, again (it failed, and will be tried again), aside (it failed for good)
+    seconds: float | None = None  # that it lasts
+    error: Exception | None = None
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Recordings that `Manifest.look` has found, and where their transcripts go."""
+
+    manifest: Manifest
+    shelf: Shelf
+    longest: float = 12 * 3600.0  # seconds
+    tries: int = 2
+
+    def unfinished(self) -> Iterator[Event]:
+        """First: write what a killed process had heard, clear what it left about, see what is lost."""
+        unwritten = self.manifest.unwritten()
+        self.shelf.sweep([row.output for row, _ in unwritten] + self.manifest.interrupted())
+        for row, text in unwritten:
+            self.shelf.put(row.output, from_json(text))
+            self.manifest.written(row.id)
+            yield Event(row, "heard", row.seconds)
+        self.manifest.lost(self.shelf.complete)
+
+    def run(self, hall: Hall) -> Iterator[Event]:
+        """Hear all that is to do, long recordings first, and what failed again after all others.
+
+        Raises ASRError where nothing can go on: the disk is full, the engine broke. What was yielded is safe.
+        """
+        for tries in range(self.tries):
+            desk = _Desk(self)
+            recordings = ((id, partial(desk.open, id)) for id in self.manifest.todo(tries))
+            for heard in together(recordings, hall):
+                yield from desk.close(heard)
+
+
+class _Desk:
+    """Recordings come and go. Two of the same content: the first is heard, the other waits for its text."""
+
+    def __init__(self, archive: Archive):
+        self.archive, self.manifest, self.shelf = archive, archive.manifest, archive.shelf
+        self._lock = Lock()
+        self._waiting: dict[bytes, list[int]] = {}  # content -> who is being heard, and who else has it
+        self._copied: dict[int, float | None] = {}
+
+    def open(self, id: int) -> Recording | None:
+        """The decoded recording; None where another one of the same content was heard or is being heard."""
+        row = self.manifest.row(id)
+        self.manifest.begun(id)
+        with ExitStack() as open_files:
+            file, content = _read(row, open_files)
+            with self._lock:
+                self.manifest.read(id, content)
+                if content in self._waiting:
+                    self._waiting[content].append(id)
+                    return None
+                self._waiting[content] = [id]
+            twin = self.manifest.twin(id, content)
+            if twin and self.shelf.copy(twin.output, row.output):
+                self._copied[id] = twin.seconds
+                return None
+            return decode(file, Limits(sys.maxsize, self.archive.longest))
+
+    def close(self, heard: Heard) -> Iterator[Event]:
+        """A recording is through; so are those that waited for it."""
+        row = self.manifest.row(heard.key)
+        if heard.error:
+            yield from self._failed(row, heard.error)
+        elif heard.transcript:
+            seconds = heard.transcript.duration
+            self.manifest.heard(row.id, to_json(heard.transcript), seconds)
+            self.shelf.put(row.output, heard.transcript)
+            self.manifest.written(row.id)
+            yield Event(row, "heard", seconds, damage=heard.damage)
+            yield from self._copies(row, seconds)
+        elif row.id in self._copied:
+            seconds = self._copied.pop(row.id)
+            self.manifest.written(row.id, seconds)
+            yield Event(row, "copied", seconds)
+            yield from self._copies(row, seconds)
+
+    def _copies(self, row: Row, seconds: float | None) -> Iterator[Event]:
+        for other in self._released(row):
+            self.shelf.copy(row.output, other.output)
+            self.manifest.written(other.id, seconds)
+            yield Event(other, "copied", seconds)
+
+    def _failed(self, row: Row, error: Exception) -> Iterator[Event]:
+        for each in (row, *self._released(row)):
+            aside = self.manifest.failed(each.id, error, self.archive.tries)
+            yield Event(each, "aside" if aside else "again", error=error)
+
+    def _released(self, row: Row) -> list[Row]:
+        with self._lock:
+            if self._waiting.get(row.content, [None])[0] != row.id:
+                return []
+            _, *others = self._waiting.pop(row.content)
+        return [self.manifest.row(id) for id in others]
+
+
+def _read(row: Row, open_files: ExitStack) -> tuple[BinaryIO, bytes]:
+    """A recording's bytes as a file, and their hash; what has an address is fetched to the disk meanwhile."""
+    file = open_files.enter_context(_opened(row.path))
+    if row.content and "://" not in row.path:
+        return file, row.content  # neither its size nor its time has changed since
+    if "://" in row.path:
+        file = open_files.enter_context(_copied(file))
+    hashed = hashlib.blake2b(digest_size=16)
+    while block := file.read(BLOCK):
+        hashed.update(block)
+    file.seek(0)
+    return file, hashed.digest()
+
+
+@contextmanager
+def _copied(stream: BinaryIO) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(stream, file, BLOCK)
+        file.seek(0)
+        yield file
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        if "://" not in path:
+            return open(path, "rb")
+        import fsspec
+
+        return fsspec.open(path, "rb").open()
+    except OSError as e:
+        why = e.strerror or f"{type(e).__name__}: {e}"
+        raise ASRError(f"It cannot be opened: {why}.", "Check that it is there and may be read.") from e
