@@ -23,9 +23,8 @@ _FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.json|vocabul
 # large-v3 and its children hear 128 mel bands; without this file faster-whisper takes 80 and fails.
 _FILES_V3 = (*_FILES, "preprocessor_config.json")
 _FILES_HF = (
-    *("config.json", "generation_config.json", "preprocessor_config.json", "model.safetensors"),
-    *("vocab.json", "merges.txt", "normalizer.json", "added_tokens.json"),
-    *("special_tokens_map.json", "tokenizer_config.json"),
+    *("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json"),
+    "model.safetensors",
 )
 
 

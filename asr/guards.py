@@ -8,6 +8,7 @@ only if the model both says so and is unsure of the words it found there.
 from __future__ import annotations
 
 import re
+import zlib
 from typing import Protocol
 
 from asr.types import Segment
@@ -39,6 +40,12 @@ tack till elever och lärare|napisy stworzone przez społeczność amara org|dzi
 시청해주셔서 감사합니다|감사합니다|mbc 뉴스 이덕영입니다|cảm ơn các bạn đã theo dõi|altyazı m k
 """
 INVENTED = frozenset(phrase for line in PHRASES.strip().splitlines() for phrase in line.split("|"))
+
+
+def compression_ratio(text: str) -> float:
+    """How many times shorter zlib makes a text, as OpenAI's Whisper counts it; more for one that loops."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))
 
 
 class Scored(Protocol):

@@ -55,6 +55,14 @@ def canary(tmp_path_factory) -> backends.Batching:
 
 
 @pytest.fixture(scope="session")
+def hf_digits(tmp_path_factory) -> backends.Batching:
+    """The digits Whisper in the real transformers."""
+    from tests import hf_models
+
+    return backends.load(f"transformers:{hf_models.digits(tmp_path_factory.mktemp('hf') / 'digits')}")
+
+
+@pytest.fixture(scope="session")
 def recordings() -> Path:
     """Recordings of real people, which are not part of the project."""
     if not RECORDINGS.is_dir():

@@ -115,12 +115,41 @@ def onnx_canary(monkeypatch, backend):
     return lambda option: {"language": ["<|en|>"] * 2, "task": ["<|de|>", "<|en|>"]}[option] == seen[0][4:6]
 
 
+def transformers(monkeypatch, backend):
+    """What `generate` was told, and whether the words were looked for."""
+    from asr.backends.transformers import decode
+
+    decoder, model = backend.decoder, backend.decoder.model
+    asked, real, aligned, align = [], model.generate, [], decode.words
+    monkeypatch.setattr(decode, "words", lambda *given: aligned.append(given) or align(*given))
+    monkeypatch.setattr(model, "generate", lambda **how: asked.append(how) or real(**how))
+    of = decoder.tokenizer
+
+    def reached(option: str) -> bool:
+        how = asked[0]
+        before = of.decode(how.get("prompt_ids", []))
+        return {
+            "language": how["language"] == ["en"],
+            "task": how["task"] == "translate",
+            "prompt": before == "<|startofprev|> five six",
+            "hotwords": before == "<|startofprev|> seven",
+            "word_timestamps": bool(
+                decoder.heads
+            ),  # every transcript's words are timed: test_transformers.py
+            "beam_size": how["num_beams"] == 3,
+            "temperature": (how.get("temperature"), how["do_sample"]) == (0.5, True),
+        }[option]
+
+    return reached
+
+
 ENGINES = {  # the fixture that gives a backend, and what tells whether an option reached its engine
     "faster_whisper": ("digits", faster_whisper),
     "onnx": ("parakeet", onnx),
     "onnx, Canary": ("canary", onnx_canary),
     "pocketsphinx": ("sphinx", pocketsphinx),
     "remote": ("endpoint", remote),
+    "transformers": ("hf_digits", transformers),
 }
 MUST = {"onnx, Canary": {"language": "de"}}  # what a model will not work without
 

@@ -9,7 +9,6 @@ words have no times.
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -27,6 +26,7 @@ from asr.backends.onnx.languages import spoken
 from asr.backends.onnx.words import words
 from asr.cuts import quiet_pieces
 from asr.errors import BackendUnavailable, Unsupported
+from asr.guards import compression_ratio
 from asr.sentences import sentences
 from asr.types import Options, Segment
 
@@ -136,7 +136,7 @@ class Onnx:
         only = next(iter(self.languages)) if len(self.languages) == 1 else None
         scores = {
             "language": options.language or only,
-            "compression_ratio": _compression(text),
+            "compression_ratio": compression_ratio(text),
         }
         if result.timestamps is None:
             return [Segment(0.0, seconds, f" {text}", **scores)]
@@ -146,8 +146,3 @@ class Onnx:
         return (
             timed if options.word_timestamps else [Segment(s.start, s.end, s.text, **scores) for s in timed]
         )
-
-
-def _compression(text: str) -> float:
-    data = text.encode()
-    return len(data) / len(zlib.compress(data))
