@@ -9,7 +9,7 @@ are when the operation comes.
     {"op": "join", "line": 3}                            with the line after it
     {"op": "speaker", "first": 3, "last": 4, "speaker": "Anna"}   who said these lines; null: nobody knows
     {"op": "rename", "speaker": "Speaker 1", "name": "Anna"}      everywhere; the name must be new
-    {"op": "merge", "speaker": "Speaker 2", "into": "Anna"}       they are the same person
+    {"op": "merge", "speaker": "Speaker 2", "into": "Anna"}       they are the same person; null: nobody
     {"op": "replace", "find": "...", "put": "...", "case": false, "whole": true}   in all lines
     {"op": "sure", "line": 3}                            somebody listened: it is as it should be
     {"op": "speakers", "turns": [[0.5, 2.0, "Speaker 1"]], "exclusive": [...]}   another diarization
@@ -131,8 +131,8 @@ def _rename(lines: Lines, speaker: str | None, name: str) -> Lines:
     return merged(lines, {_known(lines, speaker)}, name)
 
 
-def _merge(lines: Lines, speaker: str | None, into: str) -> Lines:
-    return merged(lines, {_known(lines, speaker)}, _known(lines, into))
+def _merge(lines: Lines, speaker: str | None, into: str | None) -> Lines:
+    return merged(lines, {_known(lines, speaker)}, into and _known(lines, into))
 
 
 def _replace(lines: Lines, find: str, put: str, case: bool, whole: bool) -> Lines:
@@ -241,8 +241,8 @@ def _turn(row) -> bool:
 _FIELDS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("line", "first", "last", "at"), _whole_number),
     "text": _text_of(0, LONGEST_LINE),
-    "speaker": lambda value: value is None or _text_of(1, LONGEST_NAME)(value),
-    **dict.fromkeys(("name", "into"), _text_of(1, LONGEST_NAME)),
+    **dict.fromkeys(("speaker", "into"), lambda value: value is None or _text_of(1, LONGEST_NAME)(value)),
+    "name": _text_of(1, LONGEST_NAME),
     "find": _text_of(1, 200),
     "put": _text_of(0, 500),
     **dict.fromkeys(("case", "whole"), lambda value: isinstance(value, bool)),

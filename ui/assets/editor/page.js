@@ -1,0 +1,425 @@
+// The editor: a recording's text, its sound and its speakers on one page.
+
+import { Find } from "./find.js";
+import { Lines } from "./lines.js";
+import { Model, doubts, textOf } from "./model.js";
+import { People } from "./people.js";
+import { Player, clock } from "./player.js";
+import { Refusal, Saving, ask } from "./saving.js";
+import { Timeline } from "./timeline.js";
+
+const ID = location.pathname.split("/").filter(Boolean).at(-1), HERE = `${ID}/`;
+const LOOK = 1500; // milliseconds between two looks at a recording that is worked on
+const LEAD = 1.2; // seconds heard before and after an unsure place
+const MAC = /Mac|iPhone|iPad/.test(navigator.platform);
+const $ = (selector) => document.querySelector(selector);
+const element = (tag, css, text = "") => Object.assign(document.createElement(tag), { className: css, textContent: text });
+
+const model = new Model();
+const edit = (op, memo = {}) => {
+  if (!editing()) return;
+  model.apply(op);
+  draw();
+  saving.push(op, memo);
+};
+const lines = new Lines($("#lines"), model, {
+  play: (time) => {
+    follow(true);
+    player.playFrom(time);
+  },
+  edit,
+  speaker: (button, i, whole) => people.assign(button, i, whole),
+  typed: () => {
+    if (lines.typing) player.pause();
+    told(lines.typing ? "saving" : saving.pending.length ? state : "saved");
+  },
+});
+const people = new People($("#voices"), $("#menu"), model, { edit, confirm, go: (i) => lines.go(i), at: () => lines.at });
+const find = new Find($("#finder"), model, { edit, lines: () => lines, show: (i) => lines.items[i] && lines.reveal(lines.items[i]) });
+const player = new Player($(".dock"), {
+  moved: (time) => {
+    const i = lines.speak(time, !player.playing);
+    timeline.move(time);
+    if (i >= 0 && player.playing && following) lines.reveal(lines.items[i], true);
+  },
+  failed: () => notice("sound", "warn", "Your browser cannot play this recording.", "The text can be edited all the same."),
+});
+const timeline = new Timeline($("#timeline"), model, (time) => {
+  follow(true);
+  player.seek(time);
+  const [i] = [lines.items.indexOf(lines.on)];
+  if (i >= 0) lines.reveal(lines.items[i]);
+});
+timeline.now = () => player.time;
+
+// ---- drawing what the model has ----
+
+const editing = () => model.facts.version > 0 && !(["waiting", "working"].includes(model.facts.state) && ["transcribe", "align"].includes(model.facts.stage));
+let places = [], doubt = null;
+
+const draw = () => {
+  lines.sync();
+  lines.names();
+  people.editable = editing();
+  people.show();
+  timeline.of(model.facts.duration);
+  timeline.draw();
+  facts();
+  check();
+  find.search();
+  lines.speak(player.time, !player.playing);
+};
+const facts = () => {
+  const { duration, created } = model.facts, voices = model.voices().filter(([who]) => who >= 0).length;
+  const words = model.lines.reduce((sum, line) => sum + line.words.length, 0);
+  const many = (n, one) => `${n.toLocaleString()} ${one}${n === 1 ? "" : "s"}`;
+  const said = [created && new Date(created * 1000).toLocaleDateString([], { dateStyle: "medium" }), duration && clock(duration), voices && many(voices, "speaker"), words && many(words, "word")];
+  $("#facts").textContent = said.filter(Boolean).join(" · ");
+  $("#people small").textContent = voices || "";
+};
+const check = () => {
+  places = doubts(model.lines);
+  $("#checking").hidden = !model.lines.length;
+  $("#checking small").textContent = places.length ? places.length.toLocaleString() : "";
+  $("#doubts").textContent = places.length ? `${places.length.toLocaleString()} unsure ${places.length === 1 ? "place is" : "places are"} underlined: the model was not certain there.` : "Nothing unsure is left.";
+  $("#next-doubt").disabled = $("#sure").disabled = !places.length;
+};
+
+// The next unsure place after the one we are at, heard with a little of what is around it.
+const nextDoubt = () => {
+  lines.commit();
+  if (!places.length) return say("Nothing unsure is left.");
+  const [line, word] = doubt && doubt[0] === lines.at ? doubt : [lines.at, -2];
+  doubt = places.find(([i, w]) => i > line || (i === line && w > word)) ?? places[0];
+  const [i, w] = doubt, said = model.lines[i], at = said.words[w] ?? [textOf(said), said.start, said.end];
+  lines.select(i, w);
+  follow(false);
+  player.playFrom(Math.max(0, at[1] - LEAD), at[2] + LEAD);
+  say(`Unsure: ${at[0].trim()}`);
+};
+const sure = () => {
+  const i = lines.at;
+  if (!model.lines[i]) return;
+  if (places.some((place) => place[0] === i)) edit({ op: "sure", line: i });
+  nextDoubt();
+};
+
+// ---- saving ----
+
+let state = "saved";
+const SAID = { saved: "Saved", saving: "Saving …", offline: "No connection: kept in this browser, trying again" };
+const told = (now) => {
+  state = now;
+  $("#saved").hidden = false;
+  $("#saved").dataset.state = now;
+  $("#saved span").textContent = SAID[now];
+  $("#undo").disabled = !editing() || !(model.facts.undo > 0 || saving.pending.length);
+  $("#redo").disabled = !editing() || !(model.facts.redo > 0) || saving.pending.length > 0;
+};
+const saving = new Saving(`${HERE}edits`, `parlance-edits-${ID}`, {
+  told: (now) => told(now === "saved" && lines.typing ? "saving" : now),
+  news: (answer) => {
+    model.take(answer);
+    draw();
+  },
+  stale: (edits) => again(edits, "This transcript was changed in another window."),
+  refused: (refusal, edits) => again(edits, refusal.what, refusal.fix),
+});
+
+// Start anew from what the server has; edits of texts that are still there are made again, and of
+// what cannot be, the words are shown: nothing typed is lost.
+const again = async (edits, what, fix = "") => {
+  if (!(await load().catch(() => null))) return; // tried again, like everything else that is not saved
+  const lost = [];
+  for (const { op, memo } of edits) {
+    const line = op.op === "text" ? model.lines.findIndex((l) => l.start === memo.start && textOf(l) === memo.was) : -1;
+    if (line >= 0) edit({ ...op, line }, memo);
+    else if (op.op === "text" && model.lines.some((l) => textOf(l) === op.text)) continue; // it had arrived
+    else lost.push(op);
+  }
+  if (!lost.length) return;
+  const texts = lost.map((op) => op.text ?? op.put).filter(Boolean);
+  const count = lost.length === 1 ? "One change was not made." : `${lost.length} changes were not made.`;
+  notice("lost", "warn", what, [fix || count, texts.length ? `You had written: “${texts.join("” “")}”` : ""].filter(Boolean).join(" "), true);
+};
+const turnBack = async (op) => {
+  lines.commit(true);
+  if (!model.facts.undo && !saving.pending.length && op === "undo") return;
+  saving.push({ op });
+};
+
+// ---- loading, and looking while it is worked on ----
+
+const load = async () => {
+  const all = await ask(`${HERE}document`);
+  take(all);
+  saving.at(all.revision);
+  told("saved");
+  return all;
+};
+const take = (news) => {
+  const before = model.facts.version;
+  model.take(news);
+  if (news.key) player.load(`${HERE}audio?key=${news.key}`, model.facts.duration);
+  else if (before !== model.facts.version || player.length !== model.facts.duration) player.load(player.source, model.facts.duration);
+  lines.setEditable(editing() && (!touch.matches || $("#edit").getAttribute("aria-pressed") === "true"));
+  draw();
+  standing();
+};
+const look = async () => {
+  const { version, revision } = model.facts;
+  if (lines.typing || saving.pending.length || document.hidden) return later();
+  try {
+    const news = await ask(`${HERE}document?${version ? `since=${saving.since}` : `version=0&lines=${model.lines.length}`}`);
+    if (lines.typing || saving.pending.length) return later();
+    take(news);
+    if (news.version && (news.version !== version || news.revision !== revision)) saving.at(news.revision);
+    if (!news.more) told("saved");
+  } catch (error) {
+    if (error instanceof Refusal && error.status < 500) return failed(error);
+  }
+  later();
+};
+const later = () => {
+  clearTimeout(look.timer);
+  if (["uploading", "waiting", "working"].includes(model.facts.state)) look.timer = setTimeout(look, LOOK);
+};
+
+const STAGES = { decode: "Opening the recording", transcribe: "Transcribing", align: "Finding out when each word is said", diarize: "Finding out who speaks" };
+const standing = () => {
+  const { name, state, stage, progress, ahead, says, timed, damage, what, fix, model: by } = model.facts;
+  document.title = `${name} · Parlance`;
+  $("#name").textContent = name;
+  document.body.dataset.state = state;
+  document.body.dataset.editing = editing();
+  const busy = ["uploading", "waiting", "working"].includes(state), share = Math.round(100 * (progress || 0));
+  $("#working").hidden = !busy;
+  $("#working b").textContent = state === "working" ? STAGES[stage] ?? "Working" : state === "uploading" ? "Uploading" : "Waiting for its turn";
+  $("#working span").textContent = state === "working" ? `${share} %` : ahead ? `${ahead} before it` : "";
+  $("#working .track").setAttribute("aria-valuenow", share);
+  $("#working i").style.width = `${state === "working" ? Math.max(2, share) : 0}%`;
+  if (state === "failed") notice("job", "error", what, fix);
+  else if (state === "cancelled") notice("job", "info", "This recording was cancelled.", "What had been recognised is kept.");
+  else if (what && !busy) notice("job", "warn", what, fix, true);
+  else notice("job");
+  notice("damage", "warn", damage || "");
+  const notes = [says, timed, by && `Recognised by ${by.split(":").at(-1).split("/").at(-1) || by.split(":")[0]}.`].filter(Boolean);
+  $("#notes").hidden = !notes.length;
+  $("#notes").replaceChildren($("#notes summary"), ...notes.map((text) => element("p", "", text)));
+  $("#people").hidden = $("#notes").hidden && !model.lines.length;
+  $("#again").hidden = !editing() || busy;
+  $("#empty").hidden = model.lines.length > 0;
+  const none = { done: ["No words were found", "Nobody seems to speak in this recording."], failed: ["There is no text", "The message above says why."] }[state] ?? ["The text appears here", "Lines arrive as they are recognised."];
+  [$("#empty h2").textContent, $("#empty p").textContent] = none;
+  later();
+};
+
+// ---- sentences ----
+
+function notice(name, kind = "info", what = "", fix = "", closing = false) {
+  const old = $(`#notices [data-name=${name}]`);
+  if (!what) return old?.remove();
+  if (old?.dataset.said === what + fix) return;
+  const box = element("div", `notice ${kind}`), said = element("div", "");
+  Object.assign(box.dataset, { name, said: what + fix });
+  box.setAttribute("role", kind === "error" ? "alert" : "status");
+  said.append(element("p", "", what), ...(fix ? [element("p", "", fix)] : []));
+  box.append(said);
+  if (closing) box.append(Object.assign(element("button", "", "Close"), { type: "button", onclick: () => box.remove() }));
+  old ? old.replaceWith(box) : $("#notices").append(box);
+}
+const say = (text) => ($("#aloud").textContent = text);
+function confirm(what, yes, run) {
+  const dialog = $("#confirm");
+  $("#confirm-what").textContent = what;
+  dialog.querySelector(".main").textContent = yes;
+  dialog.returnValue = "";
+  dialog.onclose = () => dialog.returnValue === "yes" && run();
+  dialog.showModal();
+  dialog.querySelector(".main").focus();
+}
+const failed = (error) => {
+  document.body.dataset.state = "gone";
+  if (error instanceof Refusal) {
+    const mine = saving.pending.map(({ op }) => op.text).filter(Boolean);
+    notice("gone", "error", error.what, error.status === 404 ? "A recording is shown only in the browser that it was given to. Was it deleted, or given in another browser?" : error.fix);
+    if (mine.length) notice("lost", "warn", "What you had written last:", mine.join(" / "));
+  } else {
+    notice("gone", "error", "The server cannot be reached.", "Trying again every few seconds.");
+    setTimeout(open, 4000);
+  }
+};
+
+// ---- following the sound ----
+
+let following = true;
+const follow = (on) => {
+  following = on;
+  $("#jump").hidden = on || !player.playing;
+};
+for (const event of ["wheel", "touchmove"]) addEventListener(event, () => player.playing && follow(false), { passive: true });
+$("#jump").onclick = () => {
+  follow(true);
+  if (lines.on) lines.reveal(lines.on, true);
+};
+$(".dock audio").addEventListener("pause", () => ($("#jump").hidden = true));
+
+// ---- tools ----
+
+const flushed = async () => {
+  lines.commit(true);
+  await saving.send();
+  await saving.sending;
+  return !saving.pending.length;
+};
+const touch = matchMedia("(pointer: coarse)");
+const TOOLS = {
+  "#undo": () => turnBack("undo"),
+  "#redo": () => turnBack("redo"),
+  "#seek": () => (find.open ? find.close() : find.show()),
+  "#help": () => $("#keys").showModal(),
+  "#next-doubt": nextDoubt,
+  "#sure": sure,
+  "#print": () => print(),
+  "#edit": () => {
+    const on = $("#edit").getAttribute("aria-pressed") !== "true";
+    $("#edit").setAttribute("aria-pressed", on);
+    lines.setEditable(on && editing());
+  },
+  "#copy": async () => {
+    const names = $("#with-speakers").checked, times = $("#with-times").checked;
+    const text = model.lines.map((line, i) => {
+      const name = names && line.who >= 0 && model.lines[i - 1]?.who !== line.who ? `${model.name(line.who)}: ` : "";
+      return `${times ? `[${clock(line.start)}] ` : ""}${name}${textOf(line)}`;
+    }).join("\n");
+    await copied(`${text}\n`);
+    $("#copy").textContent = "Copied";
+    setTimeout(() => ($("#copy").textContent = "Copy the text"), 1600);
+  },
+  "#again": () => speakersAgain(),
+};
+for (const [selector, run] of Object.entries(TOOLS)) $(selector).onclick = run;
+
+const copied = async (text) => {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no permission, or plain http
+    const area = Object.assign(document.createElement("textarea"), { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+};
+
+$("#export").addEventListener("click", async (e) => {
+  const link = e.target.closest("a[data-format]");
+  if (!link) return;
+  e.preventDefault();
+  if (!(await flushed())) return notice("export", "warn", "The last changes are not saved yet.", "Export again when there is a connection.", true);
+  notice("export");
+  const asked = new URLSearchParams({ key: model.facts.key, speakers: Number($("#with-speakers").checked), times: Number($("#with-times").checked) });
+  location.href = `${HERE}export/${link.dataset.format}?${asked}`;
+  $("#export").open = false;
+});
+addEventListener("pointerdown", (e) => e.target.closest?.("#export") || ($("#export").open = false));
+
+const RUNGS = {
+  auto: ["The best there is here", "The first of the other ways that can be gone."],
+  channels: ["One speaker per channel", "Exact where each person has a track of their own: telephone calls, podcasts."],
+  pyannote: ["pyannote", "The most accurate for one microphone; its model needs a token of Hugging Face."],
+  embedded: ["Built in", "Needs nothing, and is approximate."],
+  none: ["Nobody is told apart", ""],
+};
+const speakersAgain = () => {
+  const dialog = $("#speakers"), select = $("#rung");
+  select.replaceChildren(...model.facts.rungs.map((rung) => new Option(RUNGS[rung]?.[0] ?? rung, rung)));
+  select.onchange = () => ($("#rung-says").textContent = RUNGS[select.value]?.[1] ?? "");
+  select.onchange();
+  for (const number of dialog.querySelectorAll("[type=number]")) number.onfocus = () => (number.closest("label").querySelector("[type=radio]").checked = true);
+  dialog.returnValue = "";
+  dialog.onclose = () => dialog.returnValue === "yes" && findSpeakers(select.value, dialog.querySelector("[name=count]:checked").value);
+  dialog.showModal();
+};
+const findSpeakers = async (rung, count) => {
+  const number = (id) => Math.round(+$(id).value) || null;
+  const counts = { exact: { exact: number("#exact") }, range: { low: number("#low"), high: number("#high") } }[count] ?? {};
+  if (!(await flushed())) return notice("speakers", "warn", "The last changes are not saved yet.", "Try again when there is a connection.", true);
+  try {
+    Object.assign(model.facts, await ask(`${HERE}speakers`, { rung, ...counts }));
+    notice("speakers");
+    standing();
+  } catch (error) {
+    notice("speakers", "error", error.what ?? "The server cannot be reached.", error.fix ?? "Try again in a minute.", true);
+  }
+};
+
+// ---- keyboard ----
+
+const COMMANDS = { Enter: () => player.toggle(), b: () => player.skip(-3), u: nextDoubt, f: () => find.show(), z: () => turnBack("undo"), y: () => turnBack("redo"), Z: () => turnBack("redo") };
+const KEYS = {
+  " ": () => player.toggle(),
+  b: () => player.skip(-3),
+  u: nextDoubt,
+  o: sure,
+  p: () => model.lines[lines.at] && player.playFrom(model.lines[lines.at].start),
+  s: () => lines.items[lines.at] && people.assign(lines.items[lines.at].children[0], lines.at, true),
+  "+": () => player.faster(1),
+  "-": () => player.faster(-1),
+  "?": () => $("#keys").showModal(),
+};
+addEventListener("keydown", (e) => {
+  if (e.defaultPrevented || e.isComposing || e.altKey || document.querySelector("dialog[open]")) return;
+  const typing = e.target.closest?.("input, select, textarea, [contenteditable]"), command = e.ctrlKey || e.metaKey;
+  if (e.key === "Escape" && $("#export").open) {
+    $("#export").open = false;
+    return $("#export summary").focus();
+  }
+  if (command) {
+    if (typing?.tagName === "INPUT" && e.key !== "f") return;
+    const run = COMMANDS[e.shiftKey && e.key === "z" ? "Z" : e.key];
+    if (!run || (e.key === "f" && find.open)) return; // twice: the browser's own search
+    e.preventDefault();
+    return run();
+  }
+  if (typing || (e.target.closest?.("button, a, summary") && [" ", "Enter"].includes(e.key))) return;
+  const digit = /^[1-9]$/.test(e.key) && people.known()[e.key - 1];
+  if (digit !== false && digit !== undefined && model.lines[lines.at]) edit({ op: "speaker", first: lines.at, last: lines.at, speaker: model.name(digit) });
+  else if (KEYS[e.key]) KEYS[e.key]();
+  else return;
+  e.preventDefault();
+});
+if (matchMedia("(max-width: 980px)").matches) for (const card of document.querySelectorAll(".card")) card.open = false;
+if (MAC) for (const key of document.querySelectorAll("kbd.mod")) key.textContent = "⌘";
+
+// ---- coming and going ----
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) return later();
+  lines.commit(true);
+});
+addEventListener("pagehide", () => {
+  lines.commit(true);
+  saving.leave();
+});
+
+async function open() {
+  notice("gone");
+  const left = saving.left();
+  try {
+    if (left.edits.length) { // an earlier page could not send them
+      saving.revision = left.revision;
+      await ask(`${HERE}edits`, { revision: left.revision, operations: left.edits.map(({ op }) => op) }).catch((error) => {
+        if (!(error instanceof Refusal) || error.status >= 500) throw error;
+        if (error.status < 404) throw error;
+        return again(left.edits, "This transcript was changed in another window.");
+      });
+    }
+    if (!model.facts.key || !saving.pending.length) await load();
+    document.body.dataset.open = "";
+  } catch (error) {
+    failed(error);
+  }
+}
+window.parlanceEditor = { model, lines, player, saving };
+open();
