@@ -12,6 +12,7 @@ from importlib import import_module
 BENCHES = {
     "live": "how soon and how steadily we write along, beside two other ways to do it",
     "streams": "how many people one model can write along with at once",
+    "batch": "an archive's run beside its recordings one by one, and beside the engine alone",
     "speed": "time, memory and errors beside bare CTranslate2, faster-whisper and whisperx",
 }
 
