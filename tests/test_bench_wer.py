@@ -1,0 +1,102 @@
+"""The error benchmark: counts as the leaderboard does, on a real model; goes on where it stopped."""
+
+import json
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr import bench
+from asr.audio import wav
+from asr.bench.samples import HUB, samples
+from asr.bench.wer import Said, bootstrap, normalizer, score
+from asr.errors import ASRError, BackendUnavailable, ConfigError
+from tests.conftest import DIGITS
+from tests.speech import digits as say
+
+pytest.importorskip("whisper_normalizer", reason="needs pip install whisper-normalizer")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("said")
+    for i, text in enumerate(["seven three one", "four nine", "two eight zero"]):
+        (folder / f"{i}.wav").write_bytes(wav(say(text)[0]))
+        (folder / f"{i}.txt").write_text(text.title() + ".")
+    return folder
+
+
+def run(folder, out, *args) -> list[dict]:
+    argv = ["wer", str(folder), "--results", str(out), "--json", str(out / "figures.json"), *args]
+    assert bench.main(argv) == 0
+    return json.loads((out / "figures.json").read_text())
+
+
+def test_several_models_side_by_side_on_a_folder(folder, tmp_path, capsys):
+    scores = run(folder, tmp_path, "-m", f"{DIGITS},pocketsphinx", "--plot", str(tmp_path / "plot.png"))
+    whisper, sphinx = scores
+    assert whisper["wer"] == 0 and sphinx["wer"] > 0 and whisper["words"] == sphinx["words"] == 3
+    assert whisper["low"] <= whisper["wer"] <= whisper["high"] and whisper["rtfx"] > 0
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert "whisper-digits" in capsys.readouterr().out
+
+
+def test_it_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
+    run(folder, tmp_path, "-m", str(DIGITS), "--limit", "2")
+    (kept,) = tmp_path.glob("*.jsonl")
+    with kept.open("a") as file:
+        file.write('{"id": "cut o')  # as a kill leaves it
+    assert len(samples_of(kept)) == 2
+    assert run(folder, tmp_path, "-m", str(DIGITS))[0]["recordings"] == 3
+    assert len(samples_of(kept)) == 3
+    monkeypatch.setattr("asr.backends.load", lambda *_: pytest.fail("a model was loaded"))
+    assert run(folder, tmp_path, "-m", str(DIGITS))[0]["recordings"] == 3
+
+
+def samples_of(kept: Path) -> list[dict]:
+    return [json.loads(line) for line in kept.read_text().split("\n")[:-1]]
+
+
+def test_errors_are_counted_after_whisper_s_normalizer():
+    said = [
+        Said("a", "Mr. Smith paid twenty-one dollars.", "mister smith paid $21", 30, 1),
+        Said("b", "the colour is grey", "the color is blue and green", 30, 1),
+        Said("c", "", "thank you", 30, 1),
+        Said("d", "ignore time segment in scoring", "anything", 30, 1),
+    ]
+    found = score("set", "model", said, normalizer("en"))
+    assert found.words == 8 and found.wer == pytest.approx(3 / 8)
+    assert found.inserted == pytest.approx((2 + 2) / 2) and found.rtfx == pytest.approx(30)
+
+
+def test_the_interval_narrows_with_more_recordings():
+    rng = np.random.default_rng(1)
+    few, many = (bootstrap(rng.binomial(10, 0.1, n), np.full(n, 10)) for n in (10, 1000))
+    assert many[0] < 0.1 < many[1] and many[1] - many[0] < few[1] - few[0]
+
+
+def test_lists_have_a_text_column(tmp_path):
+    (tmp_path / "l.jsonl").write_text('{"audio_filepath": "a.wav", "text": "one two"}\n')
+    (tmp_path / "l.csv").write_text("path,sentence\na.wav,one two\n")
+    for kind in ("jsonl", "csv"):
+        (sample,) = samples(str(tmp_path / f"l.{kind}"))
+        assert sample.audio == tmp_path / "a.wav" and sample.text == "one two"
+    (tmp_path / "bad.jsonl").write_text('{"audio_filepath": "a.wav"}\n')
+    with pytest.raises(ASRError, match="cannot be read"):
+        list(samples(str(tmp_path / "bad.jsonl")))
+
+
+def test_an_unknown_set_names_those_there_are(tmp_path):
+    with pytest.raises(ConfigError, match="librispeech-clean"):
+        list(samples("libri"))
+    with pytest.raises(ASRError, match=r"\.txt beside"):
+        list(samples(str(tmp_path)))
+
+
+def test_the_hub_s_sets_say_what_they_need(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: (_ for _ in ()).throw(OSError("no network")))
+    with pytest.raises(BackendUnavailable, match=r"datasets|streamed"):
+        next(samples("ami"))
+    assert {"ami", "earnings22", "gigaspeech", "spgispeech", "tedlium", "voxpopuli"} < set(HUB)
