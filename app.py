@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from threading import Event
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody is told that this runs
@@ -47,39 +48,56 @@ def serve(config: Config):
     from starlette.staticfiles import StaticFiles
 
     import ui
-    from asr import api
+    from asr import api, gate
+    from asr.jobs import Quota, Store, Tools, Worker
     from asr.models import Models
+    from asr.pace import paced
     from asr.scheduler import Schedulers
     from asr.sessions import Sessions
-    from ui import live, recording, theme
+    from ui import editor, live, recording, recordings, theme
 
-    models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions)
+    models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions, pace=paced(config))
+    store = Store(config.data_dir.resolve(), Quota.of(config))
+    worker = Worker(Tools(store, config, models.get))
     sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.get(spec)).open(*rest))
-    page = ui.build(models, config, {"Live": live.tab, "Recording": recording.tab})
+    tabs = {
+        "Live": live.tab,
+        "Recording": partial(recording.tab, worker=worker),
+        "My recordings": recordings.tab,
+    }
+    page = ui.build(models, config, tabs)
     routes = [
         Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS)),
         *live.routes(sessions, models, config),
+        *recordings.routes(worker, config, live.same_origin),
+        *editor.routes(worker, live.same_origin),
         *api.routes(config, models, schedulers, sessions),
     ]
+    os.environ["FORWARDED_ALLOW_IPS"] = config.proxies  # uvicorn's name for it
     try:
         _, url, _ = page.launch(
             server_name=config.host,
             server_port=config.port,
             max_file_size=config.max_upload_mb * 2**20,
             favicon_path=theme.ASSETS / "logo.svg",
-            app_kwargs={"routes": routes, "docs_url": None, "redoc_url": None},
+            app_kwargs={"routes": routes, "lifespan": gate.closed(config, routes)},
             ssr_mode=False,  # that page is not the one which ui.theme dresses
             share=False,
+            pwa=False,  # its address is one that asr.gate does not let in
             quiet=True,
             prevent_thread_lock=True,
         )
     except OSError as e:
         what = f"Port {config.port} of {config.host} cannot be opened: {e}"
         raise ConfigError(what, "Is it in use? Choose another, for example ASR_PORT=7861.") from None
+    gate.tighten(page.server.config, config)
     models.start()
+    worker.start()
 
     def close() -> None:
         page.close(verbose=False)  # its files go with it
+        worker.close()
+        store.close()
         sessions.close()
         schedulers.close()
 

@@ -110,7 +110,10 @@ def unpack(kind: str, fields: dict) -> Entry:
 
 
 def _said(fields: dict) -> dict:
-    return {k: v for k, v in fields.items() if v is not None and v is not False and v != ()}
+    # NumPy's numbers are numbers too, but make an array of it when they are compared with a tuple.
+    return {
+        k: v for k, v in fields.items() if not (v is None or v is False or (isinstance(v, tuple) and not v))
+    }
 
 
 def expire(folder: Path, hours: float, spare: Container[str]) -> None:

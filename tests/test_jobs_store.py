@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from asr.errors import ASRError, ConfigError, Conflict, UnknownJob
@@ -106,6 +107,12 @@ def test_segments_are_the_transcript_until_the_stage_makes_a_version_of_them(sto
     assert store.transcript(job.id) == Transcript(LINES, 2.0) and store.heard(job.id) == []
     done = store.job(job.id)
     assert (done.version, done.model, done.stages) == (1, "tones:pure", ("decode",))
+
+
+def test_times_that_come_from_numpy_are_kept_as_numbers(store, job):
+    store.claim(job.id)
+    store.hear(job.id, 0, replace(LINES[1], start=np.float64(1.25)))
+    assert store.heard(job.id) == [replace(LINES[1], start=1.25)]
 
 
 def test_while_it_is_transcribed_again_the_old_text_stays(store, job):

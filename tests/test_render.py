@@ -2,7 +2,6 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -42,12 +41,12 @@ class Tags(HTMLParser):
 DRAWN = {
     "line": lambda s: render.lines([Segment(0, 1, s, speaker=s or None)]),
     "unsure line": lambda s: render.lines([Segment(0, 1, s, unsure=True)]),
-    "chosen": lambda s: render.chosen(s, s),
+    "chosen": lambda s: render.chosen([(s, s, s)]),
     "notice": lambda s: render.notice("error", "x" + s, s),
     "progress": lambda s: render.progress(s, s, 0.5),
     "summary": lambda s: render.summary([s, s]),
     "model": lambda s: render.model_line("ready", s, s, s),
-    "player": lambda s: render.player(Path(f"/tmp/{s}.wav")),
+    "player": lambda s: render.player(s),
 }
 
 
@@ -73,7 +72,7 @@ def test_html_in_what_people_say_is_not_html(name):
         render.empty(),
         render.ready(),
         render.unsure_key(),
-        render.player(Path("/tmp/a b.wav")),
+        render.player("recordings/x/audio?key=y&as=wav"),
         render.progress("Opening"),
     ],
 )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import lru_cache
 
 from asr import catalogue, languages, machine
+from asr.diarize import RUNGS, Count
+from asr.errors import Unsupported
 from asr.models import Models
 from ui import render
 
 Choice = tuple[str, str]  # what people read, what the program reads
 AUTO = ""  # the model, or the language, that Parlance finds itself
+RUNG = {
+    "auto": "Automatic",
+    "channels": "One speaker per channel",
+    "pyannote": "pyannote",
+    "embedded": "Built-in, approximate",
+}
+_COUNT = re.compile(r"\s*(?:(\d{1,3})(?:\s*[-–]\s*(\d{1,3}))?)?\s*")
 FRESH = 60  # seconds for which the answer of the hub is believed
 
 
@@ -36,6 +46,24 @@ def languages_of(models: Models, spec: str) -> list[Choice]:
     """Detection, then the languages a model knows, by the names people use."""
     names = sorted((languages.name(code).title(), code) for code in _known(models, spec))
     return [("Detect automatically", AUTO), *names]
+
+
+def rungs() -> list[Choice]:
+    """The ways to tell speakers apart, by the names people read."""
+    return [("Do not tell them apart", "none"), *((RUNG.get(r, r), r) for r in RUNGS if r != "none")]
+
+
+def count(text: str) -> tuple[int | None, int | None, int | None]:
+    """How many speakers somebody says there are: exactly, at least, at most. Raises Unsupported.
+
+    "3" is (3, None, None), "2-5" is (None, 2, 5), and nothing is nobody's guess.
+    """
+    found = _COUNT.fullmatch(text or "")
+    if not found:
+        raise Unsupported(f"{text[:20]!r} is no number of speakers.", "Say 3, or 2-5, or leave it empty.")
+    first, last = (int(n) if n else None for n in found.groups())
+    given = Count(first) if last is None else Count(low=first, high=last)  # raises for impossible ones
+    return given.exact, given.low, given.high
 
 
 def cannot(models: Models, spec: str, ability: str) -> bool:

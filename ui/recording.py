@@ -1,53 +1,55 @@
-"""The Recording tab: a file or the microphone in, a transcript to hear and to take away out."""
+"""The Recording tab: files or the microphone in, jobs that go on by themselves, a transcript to hear out.
+
+Everything a handler needs to know comes from the page with each event, in one text: the browser's
+secret and the recordings it shows. So a page goes on after a refresh, and after a restart of the server.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 
 from asr import languages
-from asr.audio import Limits
 from asr.config import Config
-from asr.errors import Busy
-from asr.models import Models, Status
-from asr.types import Options
-from ui import choices, files, render, report
-from ui.running import Line, Run
+from asr.errors import ASRError
+from asr.jobs import Job, Wishes, Worker
+from asr.jobs.job import todo
+from asr.models import Models
+from ui import choices, following, render
+from ui.following import GONE, asked, followed, refused
 
-BLOCK = 60  # lines; full blocks are sent once, only what is below them at every look
-LOOK = 0.4  # seconds between two looks at a run
 QUIET = {"show_progress": "hidden", "api_name": False}
-GONE = {"visible": False}
+ASKS = "(_, ...rest) => [window.parlanceAsks(), ...rest]"  # assets/recordings.js
 
 
-def tab(page: gr.Blocks, models: Models, config: Config) -> None:
+def tab(page: gr.Blocks, models: Models, config: Config, worker: Worker) -> None:
     """Draw the tab and connect its parts."""
     with gr.Row(elem_classes="two"):
         with gr.Column(elem_classes="card", scale=0):
             asking = _source(config) | _wishes(models, config)
         with gr.Column(elem_classes="card result"):
             at = SimpleNamespace(**asking, **_result())
-    _connect_source(at)
     _connect_model(page, at, models)
-    _connect_work(at, models, config)
+    _connect_work(page, at, models, worker)
 
 
 def _source(config: Config) -> dict:
-    """Where the recording comes from; assets/source.js hands it over through `picked` and `file`."""
+    """Where recordings come from; assets/source.js sends them and presses `picked`."""
     source = gr.HTML(render.source(config.max_upload_mb, config.max_audio_hours), padding=False)
-    picked, file = gr.Button(visible="hidden", elem_id="picked"), gr.File(visible=False)
+    picked, resume = (gr.Button(visible="hidden", elem_id=name) for name in ("picked", "resume"))
+    who = gr.Textbox(visible=False)  # the browser's secret and the recordings that the page shows
     chosen = gr.HTML(visible=False, padding=False)
-    another = gr.Button("Choose another recording", size="sm", visible=False, elem_classes="quiet")
-    return dict(source=source, picked=picked, file=file, chosen=chosen, another=another)
+    another = gr.Button(
+        "Choose other recordings", size="sm", visible=False, elem_id="another", elem_classes="quiet"
+    )
+    return dict(source=source, picked=picked, resume=resume, who=who, chosen=chosen, another=another)
 
 
 def _wishes(models: Models, config: Config) -> dict:
-    """How it is to be heard, and the button."""
+    """How they are to be heard, and the button."""
     default = [(choices.default(models), choices.AUTO)]
     model = gr.Dropdown(default, value=choices.AUTO, label="Model", filterable=False)
     language = gr.Dropdown(
@@ -55,6 +57,15 @@ def _wishes(models: Models, config: Config) -> dict:
         value=languages.code(config.language) or choices.AUTO,
         label="Language spoken",
     )
+    rung = gr.Dropdown(choices.rungs(), value="none", label="Speakers", filterable=False)
+    count = gr.Textbox(
+        label="Number of speakers",
+        info="Say 3, or 2-5. Leave it empty when you do not know.",
+        visible=False,
+        max_lines=1,
+        max_length=20,
+    )
+    rung.change(lambda rung: gr.Textbox(visible=rung != "none"), rung, count, queue=False, **QUIET)
     with gr.Accordion("More options", open=False, elem_classes="more"):
         tasks = [("Write what is said", "transcribe"), ("Translate to English", "translate")]
         task = gr.Radio(tasks, value="transcribe", label="Task")
@@ -66,50 +77,16 @@ def _wishes(models: Models, config: Config) -> dict:
         )
     start = gr.Button("Transcribe", variant="primary", size="lg", interactive=False, elem_id="start")
     stop = gr.Button("Cancel", variant="stop", size="lg", visible=False, elem_id="stop")
-    return dict(model=model, language=language, task=task, hotwords=hotwords, start=start, stop=stop)
+    wishes = dict(model=model, language=language, task=task, hotwords=hotwords, rung=rung, count=count)
+    return wishes | dict(start=start, stop=stop)
 
 
 def _result() -> dict:
     """The player, what is going on, the ways to take the text away, the text."""
     player = gr.HTML(visible=False, padding=False, elem_classes="stick")
     news = gr.HTML(render.empty(), padding=False)
-    with gr.Row(visible=False, elem_classes="take") as take:
-        gr.Button("Copy text", size="sm", elem_id="copy")
-        saved = [gr.DownloadButton(n.upper(), size="sm", elem_id=f"take-{n}") for n in files.TAKE_AWAY]
-    settled, latest = (gr.HTML(visible=False, padding=False) for _ in range(2))
-    path, run = gr.State(), gr.State()  # of the uploaded file; what works on it
-    shown = dict(player=player, news=news, take=take, saved=saved, settled=settled, latest=latest)
-    return shown | dict(path=path, run=run)
-
-
-def _connect_source(at: SimpleNamespace) -> None:
-    def pick(path: str):
-        file = Path(path)
-        sound = gr.HTML(render.player(file), visible=True) if files.played(file) else gr.HTML("", **GONE)
-        return _cleared(at) | {
-            at.path: path,
-            at.source: gr.HTML(**GONE),
-            at.chosen: gr.HTML(render.chosen(file.name, render.size(file.stat().st_size)), visible=True),
-            at.another: gr.Button(visible=True),
-            at.start: gr.Button(interactive=True),
-            at.player: sound,
-            at.news: render.ready(),
-        }
-
-    def let_go():
-        return _cleared(at) | {
-            at.path: None,
-            at.source: gr.HTML(visible=True),
-            at.chosen: gr.HTML(**GONE),
-            at.another: gr.Button(**GONE),
-            at.start: gr.Button(interactive=False),
-            at.player: gr.HTML("", **GONE),
-            at.news: render.empty(),
-        }
-
-    touched = [at.path, at.source, at.chosen, at.another, at.start, at.player, at.news, *_cleared(at)]
-    at.picked.click(pick, at.file, touched, js="() => [window.parlancePicked]", queue=False, **QUIET)
-    at.another.click(let_go, None, touched, queue=False, **QUIET)
+    take, settled, latest = (gr.HTML(visible=False, padding=False) for _ in range(3))
+    return dict(player=player, news=news, take=take, settled=settled, latest=latest)
 
 
 def _connect_model(page: gr.Blocks, at: SimpleNamespace, models: Models) -> None:
@@ -135,67 +112,127 @@ def _connect_model(page: gr.Blocks, at: SimpleNamespace, models: Models) -> None
     at.model.change(suit, [at.model, at.language], fields, queue=False, **QUIET)
 
 
-def _connect_work(at: SimpleNamespace, models: Models, config: Config) -> None:
-    line = Line(config.recordings_at_once, config.recordings_waiting)
-    limits = Limits(config.max_upload_mb * 2**20, config.max_audio_hours * 3600)
+def _connect_work(page: gr.Blocks, at: SimpleNamespace, models: Models, worker: Worker) -> None:
+    desk = Desk(at, models, worker)
+    wishes = [at.model, at.language, at.task, at.hotwords, at.rung, at.count]
+    told = [
+        at.source,
+        at.chosen,
+        at.another,
+        at.start,
+        at.stop,
+        at.player,
+        at.news,
+        at.take,
+        at.settled,
+        at.latest,
+    ]
+    forever = {"concurrency_limit": None, "trigger_mode": "multiple", **QUIET}
+    goes = [
+        at.picked.click(desk.pick, at.who, told, js=ASKS, **forever),
+        at.start.click(desk.go, [at.who, *wishes], told, js=ASKS, **forever),
+        gr.on([page.load, at.resume.click], desk.come_back, at.who, told, js=ASKS, **forever),
+    ]
+    at.another.click(desk.let_go, None, told, cancels=goes, queue=False, **QUIET)
+    at.stop.click(desk.stop, at.who, None, js=ASKS, queue=False, **QUIET)
 
-    async def go(path: str, spec: str, language: str, task: str, hotwords: str):
-        options = Options(language or None, task, hotwords=(hotwords or "").strip() or None)
+
+class Desk:
+    """What happens when somebody presses something. Each handler answers with what changes on the page."""
+
+    def __init__(self, at: SimpleNamespace, models: Models, worker: Worker):
+        self.at, self.models, self.worker, self.store = at, models, worker, worker.store
+
+    async def pick(self, who: str):
+        """Recordings have arrived."""
         try:
-            run = Run(path, partial(models.get, spec or None), options, limits, line)
-        except Busy as e:
-            yield {at.news: render.notice("error", e.what, e.fix)}
+            jobs = await asyncio.to_thread(self._mine, who)
+        except ASRError as e:
+            yield refused(self.at, e)
             return
-        run.start()
+        yield self._chosen(jobs) | {self.at.news: render.ready(), self.at.start: gr.Button(interactive=True)}
+
+    async def go(self, who: str, model: str, language: str, task: str, hotwords: str, rung: str, count: str):
+        """Queue them, then follow them."""
         try:
-            async for changes in _followed(at, run, partial(models.status, spec or None)):
+            exact, low, high = choices.count(count) if rung != "none" else (None, None, None)
+            wishes = Wishes(model, language, task, (hotwords or "").strip(), False, rung, exact, low, high)
+            jobs = await asyncio.to_thread(self._mine, who)
+            for job in jobs:
+                if job.state not in ("waiting", "working"):
+                    await asyncio.to_thread(self.worker.submit, job.id, wishes, todo(job, wishes))
+        except ASRError as e:
+            yield refused(self.at, e)
+            return
+        async for changes in self._follow(who, jobs):
+            yield changes
+
+    async def come_back(self, who: str):
+        """After a refresh: what the page showed, or what is being worked on."""
+        try:
+            jobs = await asyncio.to_thread(self._found, who)
+        except ASRError:
+            jobs = []  # a browser that keeps nothing
+        if not jobs:
+            yield {self.at.stop: gr.Button(visible=False)}
+        elif any(job.state == "uploading" for job in jobs):
+            yield self._chosen(jobs) | {
+                self.at.news: render.ready(),
+                self.at.start: gr.Button(interactive=True),
+            }
+        else:
+            yield self._chosen(jobs)
+            async for changes in self._follow(who, jobs):
                 yield changes
-        finally:
-            run.cancel()  # when the page has gone; a run that is over does not mind
 
-    asked = [at.path, at.model, at.language, at.task, at.hotwords]
-    told = [at.start, at.stop, at.another, at.player, at.news, at.run, *at.saved, *_cleared(at)]
-    at.start.click(go, asked, told, concurrency_limit=None, **QUIET)
-    at.stop.click(lambda run: run and run.cancel(), at.run, None, queue=False, **QUIET)
+    def let_go(self):
+        """Back to where recordings are chosen; what is being worked on goes on."""
+        at = self.at
+        return following.cleared(at) | {
+            at.source: gr.HTML(visible=True),
+            at.chosen: gr.HTML("", **GONE),
+            at.another: gr.Button(**GONE),
+            at.start: gr.Button(visible=True, interactive=False),
+            at.stop: gr.Button(**GONE),
+            at.player: gr.HTML("", **GONE),
+            at.news: render.empty(),
+        }
+
+    def stop(self, who: str) -> None:
+        for job in self._mine(who):
+            self.worker.cancel(job.id)
+
+    async def _follow(self, who: str, jobs: list[Job]):
+        says = partial(_says, self.models)
+        try:
+            async for changes in followed(self.at, self.worker, jobs[0].owner, [j.id for j in jobs], says):
+                yield changes
+        except ASRError as e:  # deleted, by the same person in another window
+            yield self.let_go() | {self.at.news: render.notice("info", e.what, e.fix)}
+
+    def _mine(self, who: str) -> list[Job]:
+        owner, ids = asked(who)
+        return [self.store.job(id, owner) for id in ids]
+
+    def _found(self, who: str) -> list[Job]:
+        """The recordings that the page showed, as far as they are still there, or else what is being done."""
+        owner, ids = asked(who)
+        jobs = self.store.jobs(owner)
+        shown = [job for job in jobs if job.id in ids and self.store.arrived(job) >= min(job.bytes, 1)]
+        return shown or [job for job in jobs if job.state in ("waiting", "working")][:1]
+
+    def _chosen(self, jobs: list[Job]) -> dict:
+        at, store = self.at, self.store
+        files = [(j.id, j.name, render.size(store.arrived(j))) for j in jobs]
+        sound = following.address(self.worker, jobs[0]) if len(jobs) == 1 else ""
+        return following.cleared(at) | {
+            at.source: gr.HTML(**GONE),
+            at.chosen: gr.HTML(render.chosen(files), visible=True),
+            at.another: gr.Button(visible=True),
+            at.player: gr.HTML(render.player(sound), visible=True) if sound else gr.HTML("", **GONE),
+        }
 
 
-async def _followed(at: SimpleNamespace, run: Run, status: Callable[[], Status]):
-    """What changes on the page while a run goes on, and when it has ended."""
-    seen = SimpleNamespace(lines=0, sound=None)
-    yield _cleared(at) | _buttons(at, busy=True) | {at.run: run}
-    while not run.over and not run.cancelling:
-        yield _news(at, run, seen) | {at.news: report.progress(run, status().says)}
-        await asyncio.sleep(LOOK)
-    last = _news(at, run, seen)
-    if run.segments:
-        saved = await asyncio.to_thread(files.take_away, run.transcript, Path(run.path).stem)
-        last |= {at.take: gr.Row(visible=True)} | dict(zip(at.saved, map(str, saved), strict=True))
-    yield last | _buttons(at, busy=False) | {at.news: report.outcome(run)}
-
-
-def _news(at: SimpleNamespace, run: Run, seen: SimpleNamespace) -> dict:
-    """The lines and the sound that the page lacks; `seen` is what it has, and is brought up to date."""
-    said = list(run.segments)  # the run goes on
-    full = len(said) // BLOCK * BLOCK
-    changes = {at.latest: gr.HTML(render.lines(said[full:], full + 1), visible=len(said) > full)}
-    if full > seen.lines:
-        changes[at.settled] = gr.HTML(render.lines(said[:full]), visible=True)
-    if run.sound != seen.sound:
-        at.player.temp_files.add(str(run.sound))  # so that Gradio deletes it in time
-        changes[at.player] = gr.HTML(render.player(run.sound), visible=True)
-    seen.lines, seen.sound = full, run.sound
-    return changes
-
-
-def _buttons(at: SimpleNamespace, busy: bool) -> dict:
-    return {
-        at.start: gr.Button(visible=not busy),
-        at.stop: gr.Button(visible=busy),
-        at.another: gr.Button(interactive=not busy),
-    }
-
-
-def _cleared(at: SimpleNamespace) -> dict:
-    """No transcript."""
-    return {at.take: gr.Row(**GONE), at.settled: gr.HTML("", **GONE), at.latest: gr.HTML("", **GONE)}
-
+def _says(models: Models, spec: str) -> str:
+    status = models.status(spec or None)
+    return "" if status.state == "ready" else status.says

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 from asr.types import Segment
 
@@ -120,8 +119,8 @@ def source(most_mb: int, most_hours: float) -> str:
         f'<p class="hint" data-max-bytes="{most_mb * 2**20}" data-most="{most}">'
         f"Audio or video, up to {most_hours:g} hours and {most}.</p>"
         '<div class="offer"><label class="drop">'
-        f'<input type="file" class="visually-hidden" accept="{ACCEPT}">{icon("upload")}'
-        "<b>Drop a recording here</b><span>or choose a file</span></label>"
+        f'<input type="file" multiple class="visually-hidden" accept="{ACCEPT}">{icon("upload")}'
+        "<b>Drop recordings here</b><span>or choose files</span></label>"
         '<button type="button" class="record"><i></i>Record with the microphone</button></div>'
         '<div class="hearing" hidden><output>0:00</output><div class="level"><i></i></div>'
         '<button type="button">Stop</button></div>'
@@ -132,18 +131,19 @@ def source(most_mb: int, most_hours: float) -> str:
     )
 
 
-def chosen(name: str, detail: str) -> str:
-    """The recording that will be transcribed."""
-    return (
-        f'<div class="chosen">{icon("sound")}<div><b>{escape(name)}</b>'
+def chosen(files: Iterable[tuple[str, str, str]]) -> str:
+    """The recordings that will be transcribed: the id, the name and a detail of each."""
+    return "".join(
+        f'<div class="chosen" data-id="{escape(id)}">{icon("sound")}<div><b>{escape(name)}</b>'
         f"<small>{escape(detail)}</small></div></div>"
+        for id, name, detail in files
     )
 
 
-def player(file: Path) -> str:
-    """A player for a sound that Gradio serves; `assets/parlance.js` gives it life."""
+def player(address: str) -> str:
+    """A player for the sound at this address; `assets/parlance.js` gives it life."""
     return (
-        f'<div class="player"><audio preload="metadata" src="gradio_api/file={quote(str(file))}"></audio>'
+        f'<div class="player"><audio preload="metadata" src="{escape(address)}"></audio>'
         f'<button type="button" class="play" aria-label="Play">{icon("play", "go")}{icon("pause", "pause")}'
         '</button><input type="range" min="0" max="1" step="0.01" value="0" aria-label="Position">'
         "<output>0:00 / 0:00</output>"

@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 def owner(request: Request) -> str:
     """SHA-256 in hex of the browser's secret; raises Refused where there is none."""
-    secret = request.headers.get(HEADER, "")
+    return owner_of(request.headers.get(HEADER, ""))
+
+
+def owner_of(secret: str) -> str:
+    """SHA-256 in hex of a browser's secret; raises Refused where it is none."""
     if len(secret) not in SECRET or not secret.isascii() or not secret.isprintable():
         raise Refused(
             "This request does not say which browser it comes from.",

@@ -10,18 +10,20 @@ An owner is the SHA-256 (hex) of the secret that a browser keeps; whose it is no
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
 
-from asr.errors import QuotaExceeded
+from asr.errors import Conflict, QuotaExceeded
 from asr.jobs.changes import Changes
-from asr.jobs.job import Job, Wishes
+from asr.jobs.job import Job, Stage, Wishes
 from asr.jobs.quota import Quota, Usage
 from asr.jobs.rows import file_name
 
@@ -45,6 +47,13 @@ class Store(Changes):
         shutil.move(source, self.source(job))
         return self.submit(job.id, wishes)
 
+    def submit(self, id: str, wishes: Wishes, stages: tuple[Stage, ...] = ()) -> Job:
+        """As `Rows.submit`; also raises Conflict where its file has not come whole."""
+        job = self.job(id)
+        if job.state == "uploading" and self.arrived(job) != job.bytes:
+            raise Conflict("This recording has not arrived yet.", "Wait for it, or send it again.")
+        return super().submit(id, wishes, stages)
+
     def expect(self, owner: str, name: str, size: int) -> Job:
         """A recording of `size` bytes that is coming; it is to be written to `source(job)`.
 
@@ -64,6 +73,24 @@ class Store(Changes):
             )
             self._folder(id).mkdir(mode=0o700)
         return self.job(id)
+
+    def receive(self, job: Job, at: int, piece: bytes) -> int:
+        """Write some of its bytes from position `at` on; returns the position after them."""
+        try:
+            with open(os.open(self.source(job), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                file.seek(at)
+                file.write(piece)
+        except OSError as e:
+            self.job(job.id)  # deleted meanwhile
+            if e.errno != errno.ENOSPC:
+                raise
+            raise QuotaExceeded("The server's disk is full.", "Delete recordings that nobody needs.") from e
+        return at + len(piece)
+
+    def arrived(self, job: Job) -> int:
+        """How many of its bytes are here."""
+        source = self.source(job)
+        return source.stat().st_size if source.exists() else 0
 
     def folder(self, id: str) -> Path:
         """Where its files are. Raises UnknownJob."""

@@ -143,5 +143,4 @@
     const title = bar ? `${done ? `${done} %` : "…"} · Parlance` : "Parlance";
     if (document.title !== title) document.title = title;
   }, 1000);
-  addEventListener("beforeunload", (e) => { if ($(".progress[data-busy]")) e.preventDefault(); });
 })();

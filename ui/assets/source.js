@@ -1,6 +1,6 @@
-// A recording on its way in: a dropped or chosen file, or the microphone, sent to the server
-// with its progress shown, every failure a sentence in its place. When it has arrived, the
-// hidden button #picked hands it to Python (ui/recording.py).
+// Recordings on their way in: dropped or chosen files, or the microphone, sent to the server with
+// their progress shown, every failure a sentence in its place. When all have arrived, the hidden
+// button #picked tells Python (ui/recording.py) so.
 
 (() => {
   const $ = (selector) => document.querySelector(`.source ${selector}`);
@@ -20,45 +20,92 @@
     second.textContent = fix;
   };
 
-  // ---- files ----
+  // ---- files: sent one after the other in pieces, each again where the connection broke ----
 
-  const send = (file) => {
-    if (!$(".offer") || sending) return;
+  const PIECE = 8e6; // bytes
+  const PATIENCE = 60; // seconds for a connection to come back
+  const later = (seconds) => new Promise((go) => setTimeout(go, 1000 * seconds));
+  const ask = (...request) => window.parlanceRequest(...request);
+
+  const send = async (files) => {
+    if (!$(".offer") || sending || !files.length) return;
     $(".complaint").hidden = true;
-    if (file.size > +$("[data-max-bytes]").dataset.maxBytes)
-      return complain(`${file.name} has ${size(file.size)}; this server accepts ${$("[data-max-bytes]").dataset.most}.`, "Shorten it, or send its sound without the picture.");
-    if (!file.size) return complain(`${file.name} is empty.`, "Choose another file.");
-    const form = new FormData(), request = new XMLHttpRequest();
-    form.append("files", file, file.name);
-    sending = request;
+    const hint = $("[data-max-bytes]"), large = files.find((file) => file.size > +hint.dataset.maxBytes), empty = files.find((file) => !file.size);
+    if (large) return complain(`${large.name} has ${size(large.size)}; this server accepts ${hint.dataset.most}.`, "Shorten it, or send its sound without the picture.");
+    if (empty) return complain(`${empty.name} is empty.`, "Choose another file.");
+    sending = new AbortController();
     panel(".sending");
-    const bar = $(".sending .track i"), told = $(".sending output");
-    $(".sending b").textContent = file.name;
-    bar.style.width = "0";
-    told.textContent = "";
-    request.upload.onprogress = (e) => {
-      bar.style.width = `${(100 * e.loaded) / e.total}%`;
-      told.textContent = `${size(e.loaded)} of ${size(e.total)}`;
-    };
+    const ids = [];
+    try {
+      for (const [n, file] of files.entries()) ids.push(await sent(file, files.length > 1 ? `${n + 1} of ${files.length}: ` : ""));
+      window.parlanceArrived(ids);
+    } catch (error) {
+      for (const id of ids) ask("DELETE", `recordings/${id}`).catch(() => {});
+      if (error.stopped) panel(".offer");
+      else complain(error.what ?? "This page has a fault.", error.fix ?? "Reload it and try again.");
+    }
+    sending = null;
+  };
+  const sent = async (file, which) => {
+    $(".sending b").textContent = which + file.name;
+    const known = KNOWN.read(file), { id, have } = (known && await ask("GET", `recordings/${known}/upload`).then(({ have }) => ({ id: known, have })).catch(() => null))
+      ?? await ask("POST", "recordings", { name: file.name, size: file.size });
+    KNOWN.write(file, id);
+    try {
+      for (let at = have; at < file.size;) {
+        tell(at, file.size);
+        at = await piece(id, file, at);
+      }
+    } catch (error) {
+      if (!error.broken) ask("DELETE", `recordings/${id}`).catch(() => {});
+      throw error;
+    }
+    KNOWN.write(file, null);
+    return id;
+  };
+  const piece = async (id, file, at) => { // resolves with how much of it has arrived
+    for (let waited = 0; ; waited++) {
+      try {
+        return await put(`recordings/${id}/upload?at=${at}`, file.slice(at, at + PIECE), (loaded) => tell(at + loaded, file.size));
+      } catch (error) {
+        if (!error.broken || waited > PATIENCE) throw error;
+        $(".sending output").textContent = "The connection broke. Trying again…";
+        await later(1);
+        at = await ask("GET", `recordings/${id}/upload`).then(({ have }) => have).catch(() => at);
+        if (at >= file.size) return at;
+      }
+    }
+  };
+  const put = (path, body, progress) => new Promise((done, failed) => {
+    const request = new XMLHttpRequest(), stop = () => { request.abort(); failed({ stopped: true }); };
+    const lost = () => failed({ what: "The connection broke while the recording was sent.", fix: "Check the network and choose it again: what has arrived is not sent twice.", broken: true });
+    if (sending.signal.aborted) return stop();
+    sending.signal.addEventListener("abort", stop, { once: true });
+    request.upload.onprogress = (e) => progress(e.loaded);
+    request.onerror = request.ontimeout = lost;
     request.onload = () => {
-      sending = null;
-      if (request.status === 200) arrived(JSON.parse(request.responseText)[0], file);
-      else if (request.status === 413) complain(`${file.name} is larger than this server accepts.`, "Shorten it, or send its sound without the picture.");
-      else complain(`The server did not take ${file.name} (answer ${request.status}).`, "Try again; reload the page if it happens again.");
+      sending?.signal.removeEventListener("abort", stop);
+      if (request.status === 200) return done(JSON.parse(request.responseText).have);
+      if (request.status >= 502) return lost();
+      let error = null;
+      try { ({ error } = JSON.parse(request.responseText)); } catch { /* not ours */ }
+      failed(error ?? { what: `The server did not take it (answer ${request.status}).`, fix: "Try again; reload the page if it happens again." });
     };
-    request.onerror = () => { sending = null; complain("The connection broke while the recording was sent.", "Check the network and try again."); };
-    request.onabort = () => { sending = null; panel(".offer"); };
-    request.open("POST", "gradio_api/upload");
-    request.send(form);
+    request.open("PUT", path);
+    request.setRequestHeader("X-Parlance-Browser", window.parlanceBrowser());
+    request.send(body);
+  });
+  const tell = (loaded, total) => {
+    const bar = $(".sending .track i");
+    if (!bar) return;
+    bar.style.width = `${(100 * loaded) / total}%`;
+    $(".sending output").textContent = `${size(loaded)} of ${size(total)}`;
   };
-  const arrived = (path, file) => {
-    window.parlancePicked = { path, orig_name: file.name, size: file.size, mime_type: file.type, meta: { _type: "gradio.FileData" } };
-    hand();
-  };
-  const hand = () => { // Gradio draws a tab bit by bit: the button may come later than the drop zone
-    const button = document.querySelector("#picked");
-    if (button) button.click();
-    else setTimeout(hand, 50);
+  // What has been begun, by the file: whoever chooses it again, after a refresh too, goes on from there.
+  const KNOWN = {
+    key: (file) => `parlance-upload ${file.name} ${file.size} ${file.lastModified}`,
+    read: (file) => { try { return localStorage.getItem(KNOWN.key(file)); } catch { return null; } },
+    write: (file, id) => { try { if (id) localStorage.setItem(KNOWN.key(file), id); else localStorage.removeItem(KNOWN.key(file)); } catch { /* private */ } },
   };
 
   // ---- the microphone ----
@@ -97,7 +144,7 @@
       const type = recorder.mimeType.split(";")[0], end = type.split("/")[1] || "webm", now = new Date();
       const two = (n) => String(n).padStart(2, "0");
       const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
-      send(new File(parts, `Recording ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${end}`, { type }));
+      send([new File(parts, `Recording ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${end}`, { type })]);
     };
     recorder.start(1000);
     panel(".hearing");
@@ -113,14 +160,13 @@
     if (!dropZone(e)) return;
     e.preventDefault();
     $(".drop").classList.remove("over");
-    if (e.dataTransfer.files.length > 1) complain("One recording at a time, please.", "Drop them one after the other.");
-    else if (e.dataTransfer.files[0]) send(e.dataTransfer.files[0]);
+    send([...e.dataTransfer.files]);
   });
   document.addEventListener("change", (e) => {
     if (!e.target.matches(".source input[type=file]")) return;
-    const file = e.target.files[0];
+    const files = [...e.target.files];
     e.target.value = ""; // so that the same file can be chosen again
-    if (file) send(file);
+    send(files);
   });
   document.addEventListener("click", (e) => {
     const at = (selector) => e.target.closest?.(`.source ${selector}`);

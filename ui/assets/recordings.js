@@ -1,0 +1,147 @@
+// Somebody's recordings: which of them the Recording tab shows, the list in "My recordings", and the
+// requests about them, each with this browser's secret.
+
+(() => {
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const SHOWN = "parlance-recordings"; // in this tab: what the Recording tab shows
+
+  // ---- requests ----
+
+  window.parlanceRequest = async (method, path, body) => {
+    const headers = { "X-Parlance-Browser": window.parlanceBrowser() };
+    const raw = body instanceof Blob;
+    let answer;
+    try {
+      answer = await fetch(path, { method, headers, body: raw || body === undefined ? body : JSON.stringify(body) });
+    } catch {
+      throw { what: "The server does not answer.", fix: "Is it running, and the network there? Try again.", broken: true };
+    }
+    const html = answer.headers.get("content-type")?.startsWith("text/html");
+    const said = await (html ? answer.text() : answer.json()).catch(() => ({}));
+    if (answer.ok) return said;
+    throw said.error ?? { what: `The server refused this (answer ${answer.status}).`, fix: "Reload the page and try again.", broken: answer.status >= 502 };
+  };
+  const ask = window.parlanceRequest;
+
+  // ---- what the Recording tab shows ----
+
+  const remembered = () => { try { return JSON.parse(sessionStorage.getItem(SHOWN)) ?? []; } catch { return []; } };
+  const drawn = () => $$(".chosen[data-id]").map((card) => card.dataset.id);
+  const remember = (ids) => { try { sessionStorage.setItem(SHOWN, JSON.stringify(ids)); } catch { /* this page only */ } };
+  let arrived = null;
+  window.parlanceArrived = (ids) => { arrived = ids; remember(ids); press("#picked"); };
+  window.parlanceAsks = () => {
+    const ids = arrived ?? (drawn().length ? drawn() : remembered());
+    arrived = null;
+    return JSON.stringify({ browser: window.parlanceBrowser(), ids });
+  };
+  const press = (name) => { // Gradio draws a tab bit by bit: the button may come later than the drop zone
+    const button = $(name);
+    if (button) button.click();
+    else setTimeout(press, 50, name);
+  };
+  document.addEventListener("click", (e) => {
+    if (e.target.closest?.("#another")) remember([]);
+    else if (e.target.closest?.("#start")) remember(drawn());
+  });
+
+  // ---- after a refresh, the tab that was open ----
+
+  const TAB = "parlance-tab";
+  document.addEventListener("click", (e) => {
+    const tab = e.target.closest?.("[role=tab]");
+    try { if (tab) sessionStorage.setItem(TAB, tab.textContent.trim()); } catch { /* the first one, then */ }
+  });
+  const reopen = (name, patience) => {
+    const tab = $$("[role=tab]").find((tab) => tab.textContent.trim() === name && tab.checkVisibility());
+    if (!tab && patience) setTimeout(reopen, 100, name, patience - 1);
+    else if (tab?.getAttribute("aria-selected") === "false") tab.click();
+  };
+  try { if (sessionStorage.getItem(TAB)) reopen(sessionStorage.getItem(TAB), 100); } catch { /* the first one */ }
+
+  // ---- a server that was restarted: whoever followed follows on ----
+
+  const SILENCE = 6000; // milliseconds without a sign of life
+  let beat = "", heard = Date.now(), asking = false;
+  setInterval(async () => {
+    const now = $(".following")?.dataset.beat ?? "";
+    if (!now || now !== beat) [beat, heard] = [now, Date.now()];
+    else if (Date.now() - heard > SILENCE && !asking) {
+      asking = true;
+      try {
+        await ask("GET", "recordings");
+        heard = Date.now();
+        press("#resume");
+      } catch { /* not yet */ }
+      asking = false;
+    }
+  }, 1000);
+
+  // ---- my recordings ----
+
+  const EVERY = 1500;
+  let shown = "", unreached = false;
+  const when = (time) => new Date(+time.dataset.at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const put = (list, text) => { // only what changed: whoever is about to press a button finds it in its place
+    const fresh = document.createElement("div");
+    fresh.innerHTML = text;
+    for (const time of $$("time", fresh)) time.textContent = when(time);
+    const old = new Map($$("li[data-id]", list).map((row) => [row.dataset.id, row]));
+    for (const row of $$("li[data-id]", fresh)) {
+      const before = old.get(row.dataset.id);
+      if (before?.outerHTML === row.outerHTML) row.replaceWith(before);
+      else if (before?.contains(document.activeElement)) {
+        const act = document.activeElement.dataset.act;
+        queueMicrotask(() => $(`[data-act="${act}"]`, row)?.focus());
+      }
+    }
+    list.replaceChildren(...fresh.childNodes);
+  };
+  const complain = (error) => {
+    const note = $(".shelf .complaint");
+    if (!note) return;
+    note.hidden = !error;
+    const [what, fix] = $$("p", note);
+    what.textContent = error?.what ?? "";
+    fix.textContent = error?.fix ?? "";
+  };
+  const refresh = async () => {
+    const list = $(".shelf .mine");
+    if (!list?.checkVisibility() || document.hidden) return;
+    try {
+      const text = await ask("GET", "recordings");
+      if (text !== shown || !list.childElementCount) put(list, text);
+      shown = text;
+      if (unreached) complain(null);
+      unreached = false;
+    } catch (error) {
+      unreached = true;
+      complain(error);
+    }
+  };
+  setInterval(refresh, EVERY);
+  document.addEventListener("click", (e) => { if (e.target.closest?.("[role=tab]")) setTimeout(refresh, 50); });
+
+  const DOES = {
+    cancel: (id) => ask("POST", `recordings/${id}/cancel`, {}),
+    again: (id) => ask("POST", `recordings/${id}/again`, {}),
+    speakers: (id) => ask("POST", `recordings/${id}/again`, { stages: ["diarize"] }),
+    rename: (id, name) => {
+      const wanted = prompt("A new name for this recording:", name)?.trim();
+      return wanted && wanted !== name ? ask("POST", `recordings/${id}/name`, { name: wanted }) : null;
+    },
+    delete: (id, name) => confirm(`Delete “${name}”? Its sound and its text are gone for good.`) ? ask("DELETE", `recordings/${id}`) : null,
+  };
+  document.addEventListener("click", async (e) => {
+    const button = e.target.closest?.("[data-act]"), row = button?.closest("li[data-id]");
+    if (!row) return;
+    complain(null);
+    try {
+      await DOES[button.dataset.act](row.dataset.id, $("a", row).textContent);
+      await refresh();
+    } catch (error) {
+      complain(error);
+    }
+  });
+})();

@@ -1,0 +1,95 @@
+"""The list of somebody's recordings, as HTML; assets/recordings.js gives its buttons life. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from html import escape
+
+from asr.jobs import Job
+from ui import render, report
+
+TAKE_AWAY = ("txt", "srt", "docx")
+NONE = "Nothing here yet. What you transcribe stays here until it is deleted; only this browser sees it."
+
+
+def shelf(keep_hours: float) -> str:
+    """The frame of the list, and what people should know of it."""
+    kept = (
+        f"They are deleted {keep_hours:g} hours after they were given."
+        if keep_hours
+        else "They are kept until you delete them."
+    )
+    return (
+        '<section class="shelf" aria-label="My recordings"><h2>My recordings</h2>'
+        f'<p class="hint">Only this browser sees them. {kept}</p>'
+        '<div class="notice error complaint" role="alert" hidden>'
+        f'{render.icon("error")}<div><p></p><p></p></div></div><div class="mine"></div></section>'
+    )
+
+
+def listed(jobs: Iterable[Job], key: Callable[[str], str], ahead: Callable[[str], int]) -> str:
+    """The recordings, the newest first; `key` opens downloads, `ahead` is how many come before it."""
+    rows = "".join(_row(job, key, ahead) for job in jobs)
+    return f'<ul class="jobs">{rows}</ul>' if rows else f'<p class="hint none">{NONE}</p>'
+
+
+def take(job: Job, key: str) -> str:
+    """Below a transcript: the way into the editor, and the ways to take the text away."""
+    files = "".join(
+        f'<a class="button" id="take-{n}" href="{address(job, n, key)}" download>{n.upper()}</a>'
+        for n in ("txt", "srt", "vtt", "tsv", "json", "docx")
+    )
+    opens = f'<a class="button primary" id="open" href="{address(job)}">Open in the editor</a>'
+    copy = '<button type="button" class="button" id="copy">Copy text</button>'
+    return f'<div class="take">{opens}{copy}{files}</div>'
+
+
+def address(job: Job, export: str = "", key: str = "") -> str:
+    """Where its editor is, or a file of its text."""
+    return f"recordings/{job.id}" + (f"/export/{export}?key={key}&speakers=1" if export else "")
+
+
+def _row(job: Job, key: Callable[[str], str], ahead: Callable[[str], int]) -> str:
+    return (
+        f'<li data-id="{job.id}" data-state="{job.state}"><p class="what">'
+        f'<a href="{address(job)}">{escape(job.name)}</a> <time data-at="{job.created:.0f}"></time></p>'
+        f"{_how(job, ahead)}<p class='do'>{_doings(job, key)}</p></li>"
+    )
+
+
+def _how(job: Job, ahead: Callable[[str], int]) -> str:
+    """How it stands, in a sentence."""
+    if job.state == "uploading":
+        return '<p class="how">Not transcribed yet.</p>'
+    if not job.over:
+        heard = job.progress * job.duration if job.stage == "transcribe" else 0.0
+        return report.progress(job, heard, None, ahead(job.id)).replace(" data-busy", "")
+    said = [render.clock(job.duration)] if job.duration else []
+    said += [render.model_name(job.model)] if job.model else []
+    said += {"cancelled": ["cancelled"], "failed": ["failed"]}.get(job.state, [])
+    said += [job.says.rstrip(".")] if job.says else []
+    trouble = (
+        render.notice("error" if job.state == "failed" else "warn", job.what, job.fix) if job.what else ""
+    )
+    return f'<p class="how">{escape(" · ".join(said))}</p>{trouble}'
+
+
+def _doings(job: Job, key: Callable[[str], str]) -> str:
+    """What can be done with it."""
+    opens = f'<a class="open" href="{address(job)}">Open in the editor</a>'
+    parts = [opens] if job.version or job.state in ("waiting", "working") else []
+    if job.version:
+        parts += [f'<a href="{address(job, n, key(job.id))}" download>{n.upper()}</a>' for n in TAKE_AWAY]
+    if job.over and job.stages:
+        parts.append(_button("again", "Try again" if job.state == "failed" else "Continue"))
+    elif job.state == "uploading":
+        parts.append(_button("again", "Transcribe"))
+    elif job.over and job.what and job.wishes.rung != "none":
+        parts.append(_button("speakers", "Find speakers again"))
+    elif not job.over:
+        parts.append(_button("cancel", "Cancel"))
+    return "".join([*parts, _button("rename", "Rename"), _button("delete", "Delete")])
+
+
+def _button(act: str, label: str) -> str:
+    return f'<button type="button" data-act="{act}">{label}</button>'
