@@ -16,6 +16,12 @@ from pathlib import Path
 
 from asr.errors import ConfigError
 
+# A server for strangers forgets; the Space's own proxy hands requests on, its page is in a frame.
+ON_A_SPACE = {
+    "keep_hours": 24.0,
+    "proxies": "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,127.0.0.0/8,::1",
+    "embed": "https://huggingface.co",
+}
 _BOOLEAN = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -49,6 +55,19 @@ class Config:
     api_waiting: int = setting(16, "further API requests that may wait for their turn")
     recordings_at_once: int = setting(2, "recordings on the page recognised at the same time")
     recordings_waiting: int = setting(200, "further recordings on the page that may wait for their turn")
+    pyannote_model: str = setting(
+        "community-1", "how pyannote tells speakers apart: community-1, 3.1 or a local directory"
+    )
+    password: str = setting("", "the page's password; empty: it asks for none", secret=True)
+    requests_per_minute: int = setting(1200, "requests a minute from one address; 0: any number")
+    key_requests_per_minute: int = setting(1200, "requests a minute with one API key; 0: any number")
+    sockets_per_address: int = setting(32, "WebSockets open from one address; 0: any number")
+    connections: int = setting(1000, "connections of everybody together; 0: any number")
+    proxies: str = setting(
+        "127.0.0.1,::1", "reverse proxies whose X-Forwarded-For counts; on a Space, its own network"
+    )
+    cors: str = setting("", "sites whose pages may call the API, https://a.org,https://b.org; *: all")
+    embed: str = setting("", "sites that may show the page in a frame; on a Space, https://huggingface.co")
     data_dir: Path = setting(Path("data"), "where recordings and their texts are kept")  # noqa: RUF009
     keep_hours: float = setting(
         0.0, "hours after which recordings and their texts are deleted; 0: never; on a Space, 24 unless set"
@@ -59,6 +78,10 @@ class Config:
     keep_gb_in_all: float = setting(200.0, "most disk space for all recordings, in GB; 0: any")
     live_sessions: int = setting(16, "live sessions at the same time")
     live_hours: float = setting(4.0, "longest live session, in hours")
+    live_pause: float = setting(0.6, "seconds of silence that end an utterance of a live session")
+    live_encoder_seconds: float = setting(
+        0.0, "pad short passes to so much, not to the model's own length: faster on CPUs, if the model bears it; 0: off"
+    )
     live_resume_minutes: float = setting(15.0, "how long a live session that ended can be continued")
     live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk")
     turn: str = setting("", "who relays audio to browsers far away: hf, cloudflare or twilio")
@@ -86,9 +109,7 @@ class Config:
         for ours, theirs in (("host", "GRADIO_SERVER_NAME"), ("port", "GRADIO_SERVER_PORT")):
             if ours not in values and env.get(theirs):
                 values[ours] = _parse(theirs, env[theirs], getattr(cls(), ours))
-        if env.get("SPACE_ID") and not env.get("ASR_KEEP_HOURS"):
-            values["keep_hours"] = 24.0  # a server for strangers forgets
-        return cls(**values)
+        return cls(**{**(ON_A_SPACE if env.get("SPACE_ID") else {}), **values})
 
 
 def _parse(name: str, text: str, default):

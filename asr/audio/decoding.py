@@ -14,7 +14,7 @@ import numpy as np
 from av.container import InputContainer
 
 from asr.audio.demuxing import COMMON, claimed, demuxed, frames, reason, track
-from asr.audio.pcm import SAMPLE_RATE, Mixer, to_pcm16
+from asr.audio.pcm import SAMPLE_RATE, Mixer, Splitter, to_pcm16
 from asr.audio.recording import Recording, write
 from asr.audio.source import Limits, opened
 from asr.errors import AudioError, TooLarge
@@ -47,7 +47,7 @@ def decode(
         return Recording(next(blocks)) if into is None else Recording(write(blocks, into))
     damage: list[str] = []
     with opened(source, limits.bytes) as file, demuxed(file) as container:
-        blocks = _bounded(_decoded(container, limits, damage), limits, progress)
+        blocks = _bounded(blocks_of(container, limits, damage, Mixer()), limits, progress)
         return Recording(write(blocks, into), " ".join(damage))
 
 
@@ -82,8 +82,10 @@ def _too_long(limits: Limits) -> TooLarge:
     )
 
 
-def _decoded(container: InputContainer, limits: Limits, damage: list[str]) -> Iterator[np.ndarray]:
-    """int16 blocks of the track, with silence where its timestamps leave gaps.
+def blocks_of(
+    container: InputContainer, limits: Limits, damage: list[str], mixer: Mixer | Splitter
+) -> Iterator[np.ndarray]:
+    """int16 blocks of the track as `mixer` makes them, with silence (n,) where its timestamps leave gaps.
 
     So times are those of a player, and what was said after a damaged stretch is where it belongs.
     """
@@ -91,7 +93,7 @@ def _decoded(container: InputContainer, limits: Limits, damage: list[str]) -> It
     promised = claimed(container, audio)
     if promised > limits.seconds:
         raise _too_long(limits)
-    mixer, zero, heard = Mixer(), (container.start_time or 0) / av.time_base, 0.0
+    zero, heard = (container.start_time or 0) / av.time_base, 0.0
     try:
         for frame in frames(container, audio, damage):
             late = 0.0 if frame.time is None else frame.time - zero - heard

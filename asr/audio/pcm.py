@@ -75,6 +75,37 @@ class Mixer:
                 yield out.to_ndarray()[0]
 
 
+class Splitter:
+    """Decoded frames to int16 16 kHz (n, channels): each channel for itself, in one format to the end.
+
+    Raises AudioError where the format changes on the way: who would be who is not known then.
+    """
+
+    def __init__(self):
+        self._resampler, self._shape = None, None
+
+    def mix(self, frame: av.AudioFrame) -> Iterator[np.ndarray]:
+        frame.pts = None
+        _tame(frame)
+        shape = frame.format.name, frame.layout, frame.sample_rate
+        if self._shape not in (None, shape):
+            raise AudioError("Its channels change on the way.", "Export it again as WAV or FLAC.")
+        self._resampler = self._resampler or av.AudioResampler("s16p", frame.layout, SAMPLE_RATE)
+        self._shape = shape
+        yield from self._resample(frame)
+
+    def flush(self) -> Iterator[np.ndarray]:
+        """What is still on its way through the resampler."""
+        if self._resampler:
+            yield from self._resample(None)
+        self._resampler = None
+
+    def _resample(self, frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
+        for out in self._resampler.resample(frame):
+            if out is not None:
+                yield out.to_ndarray().T
+
+
 def _tame(frame: av.AudioFrame) -> None:
     """Float formats can hold NaN, infinity and 1e30, which would spoil whatever the resampler makes."""
     kind = {"flt": np.float32, "dbl": np.float64}.get(frame.format.packed.name)

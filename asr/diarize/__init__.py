@@ -1,5 +1,7 @@
 """Who spoke when: a ladder, the best way first, and always said which one it was.
 
+channels   a channel or a file for everybody: exact, no model guesses
+pyannote   pyannote.audio's pipelines: need a Hugging Face token and accepted terms
 embedded   networks that come with the installation: no token, no download, approximate
 none       nobody is told apart
 
@@ -9,18 +11,19 @@ found.turns, found.exclusive, found.says
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from asr.audio import Recording
 from asr.config import Config
-from asr.diarize import apart
-from asr.diarize.answer import Count, Diarization
-from asr.errors import Unsupported
+from asr.diarize.answer import Count, Diarization, numbered
+from asr.diarize.rungs import Ask, by_channels, by_embedded, by_pyannote
+from asr.errors import ASRError, Cancelled, Unsupported
 
 __all__ = ["RUNGS", "Count", "Diarization", "diarize"]
 
-RUNGS = ("auto", "embedded", "none")
+WAYS = {"channels": by_channels, "pyannote": by_pyannote, "embedded": by_embedded}
+RUNGS = ("auto", *WAYS, "none")
 
 
 def diarize(
@@ -28,21 +31,43 @@ def diarize(
     rung: str = "auto",
     count: Count = Count(),  # noqa: B008
     *,
-    source: Path | None = None,
+    source: Path | Sequence[Path] | None = None,
     config: Config,
     progress: Callable[[float], None] | None = None,
 ) -> Diarization:
     """Who spoke when in the whole recording, by this rung of RUNGS; "auto" takes the best there is.
 
-    `source` is the file the recording was decoded from: its channels may tell speakers apart.
-    `progress` is told the part done, in [0, 1], at least twice a second; what it raises stops the work
-    and comes through. Raises ASRError, with what to do about it, when a rung that was named cannot run.
+    `source` is the file the recording was decoded from, or the files, one per speaker, that were added
+    up to it (`asr.audio.together`): their channels may tell the speakers apart. `progress` is told the
+    part done, in [0, 1], at least twice a second; what it raises stops the work and comes through.
+
+    Raises ASRError, with what to do about it, when a rung that was named cannot run, and when even the
+    last rung of "auto" cannot.
     """
-    progress = progress or (lambda _: None)
     if rung not in RUNGS:
         there_are = f"There are: {', '.join(RUNGS)}."
         raise Unsupported(f"There is no way {rung!r} to tell speakers apart.", there_are)
     if rung == "none":
         return Diarization((), (), "none", "Speakers were not told apart: nobody asked for it.")
-    turns, exclusive = apart.run("embedded", recording, count, progress)
-    return Diarization(turns, exclusive, "embedded", "Speakers by: built-in voices model (approximate).")
+    sources = () if source is None else (source,) if isinstance(source, (str, Path)) else tuple(source)
+    ask = Ask(recording, count, tuple(map(Path, sources)), config, progress or (lambda _: None))
+    return numbered(WAYS[rung](ask) if rung in WAYS else _best(ask))
+
+
+def _best(ask: Ask) -> Diarization:
+    """Down the ladder; what kept the better rungs from running is told with what the last one found."""
+    why = ""
+    for way in WAYS.values():
+        try:
+            found = way(ask)
+        except Cancelled:
+            raise
+        except ASRError as e:
+            if way is by_embedded:
+                raise
+            why = str(e) if way is by_pyannote else why
+            continue
+        if found.by != "embedded":
+            return found
+        return Diarization(found.turns, found.exclusive, found.by, f"{found.says} For a better answer: {why}")
+    raise AssertionError("the last rung raises or returns")

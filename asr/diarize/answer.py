@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr.errors import Unsupported
 from asr.types import Turn
@@ -54,11 +53,11 @@ class Diarization:
         return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
 
 
-def numbered(turns: Iterable[Turn], exclusive: Iterable[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
-    """Both lists in time order; the speakers are "Speaker 1", "Speaker 2", ... as they first speak."""
-    turns, exclusive = (sorted(t, key=lambda t: (t.start, t.end)) for t in (turns, exclusive))
+def numbered(found: Diarization) -> Diarization:
+    """The same in time order, with "Speaker 1", "Speaker 2", ... in the order in which they first speak."""
+    both = [sorted(turns, key=lambda t: (t.start, t.end)) for turns in (found.turns, found.exclusive)]
     names: dict[str, str] = {}
-    for turn in [*turns, *exclusive]:
+    for turn in [*both[0], *both[1]]:
         names.setdefault(turn.speaker, f"Speaker {len(names) + 1}")
-    first, second = (tuple(Turn(t.start, t.end, names[t.speaker]) for t in ts) for ts in (turns, exclusive))
-    return first, second
+    turns, exclusive = (tuple(replace(t, speaker=names[t.speaker]) for t in turns) for turns in both)
+    return replace(found, turns=turns, exclusive=exclusive)

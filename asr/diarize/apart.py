@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import IO
 
 from asr import errors
 from asr.audio import Recording, to_pcm16
-from asr.diarize.answer import Count, numbered
+from asr.diarize.answer import Count, Diarization
 from asr.errors import ASRError
 from asr.types import Turn
 
@@ -25,16 +26,17 @@ BEAT = 0.5  # seconds: so soon a caller who wants to stop is heard
 ROOT = Path(__file__).parents[2]
 
 Progress = Callable[[float], None]
-Turns = tuple[tuple[Turn, ...], tuple[Turn, ...]]
 
 
-def run(rung: str, recording: Recording, count: Count, progress: Progress, **more) -> Turns:
-    """All turns and the exclusive ones, by that rung; `more` is what else its `diarize` takes.
+def run(
+    rung: str, recording: Recording, count: Count, progress: Progress, offline: bool = True, **more
+) -> Diarization:
+    """What that rung's `diarize` finds; `more` is what else it takes. `offline`: the model hub is not asked.
 
     `progress` is told the part done, in [0, 1], at least every BEAT seconds; what it raises ends the
     process and comes through. Raises ASRError for whatever goes wrong in there, a crash too.
     """
-    with _at_a_path(recording) as path, _started() as child:
+    with _at_a_path(recording) as path, _started(offline) as child:
         wish = {"rung": rung, "audio": str(path), "count": asdict(count), "more": more}
         with suppress(BrokenPipeError):  # it died already: its end tells more
             child.stdin.write(json.dumps(wish) + "\n")
@@ -44,12 +46,15 @@ def run(rung: str, recording: Recording, count: Count, progress: Progress, **mor
         for message in told.messages():
             done = message.get("progress", done)
             progress(done)
-            if "turns" in message:
-                turns, exclusive = ([Turn(*row) for row in message[k]] for k in ("turns", "exclusive"))
-                return numbered(turns, exclusive)
+            if "found" in message:
+                return _found(**message["found"])
             if "what" in message:
                 raise getattr(errors, message["kind"], ASRError)(message["what"], message["fix"])
         raise _died(child.wait(), told.last_words())
+
+
+def _found(turns: list[dict], exclusive: list[dict], **rest: str) -> Diarization:
+    return Diarization(*(tuple(Turn(**turn) for turn in rows) for rows in (turns, exclusive)), **rest)
 
 
 @contextmanager
@@ -67,12 +72,15 @@ def _at_a_path(recording: Recording) -> Iterator[Path]:
 
 
 @contextmanager
-def _started() -> Iterator[subprocess.Popen]:
+def _started(offline: bool) -> Iterator[subprocess.Popen]:
     """The process, which does not outlive this."""
     command = [sys.executable, "-W", "ignore", "-m", "asr.diarize.process"]
     pipe = subprocess.PIPE
+    env = os.environ | {"PYANNOTE_METRICS_ENABLED": "0"}  # it would tell its makers of each recording
+    if offline:
+        env["HF_HUB_OFFLINE"] = "1"
     child = subprocess.Popen(
-        command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace"
+        command, cwd=ROOT, env=env, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace"
     )
     try:
         yield child

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from asr.audio import SAMPLE_RATE, Recording
 from asr.diarize import clustering
-from asr.diarize.answer import Count
+from asr.diarize.answer import Count, Diarization
 from asr.diarize.segmentation import FRAMES, HOP, WINDOW, Local, seconds, segment
 from asr.diarize.voices import LENGTH, MEL_HOP, Encoder
 from asr.types import Turn
@@ -22,19 +22,18 @@ from asr.types import Turn
 Progress = Callable[[float], None]
 
 
-def diarize(
-    recording: Recording, count: Count, progress: Progress = lambda _: None
-) -> tuple[list[Turn], list[Turn]]:
-    """All turns, which may overlap, and the turns with one speaker at a time; speakers are "0", "1", ..."""
+def diarize(recording: Recording, count: Count, progress: Progress = lambda _: None) -> Diarization:
+    """Who speaks when; `progress` is told the part done."""
     local = segment(recording, lambda part: progress(0.5 * part))
     units = Units(recording, local, lambda part: progress(0.5 + 0.45 * part))
     if not len(units.vectors):
-        return [], []
+        return Diarization((), (), "embedded", "")
     centres = clustering.centres(units.vectors, units.clean, count)
     speaks = assembled(local, units, centres)
     many = np.rint(local.mean(local.active.sum(axis=2))).astype(int)
     many[int(recording.duration * SAMPLE_RATE / HOP) + 1 :] = 0
-    return _turns(speaks, many, recording.duration), _turns(speaks, np.minimum(many, 1), recording.duration)
+    turns, exclusive = (_turns(speaks, n, recording.duration) for n in (many, np.minimum(many, 1)))
+    return Diarization(tuple(turns), tuple(exclusive), "embedded", "")
 
 
 class Units:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -17,9 +18,8 @@ from threading import Thread
 from asr.audio import Recording
 from asr.diarize.answer import Count
 from asr.errors import ASRError
-from asr.types import Turn
 
-WORKERS = {"embedded": "asr.diarize.embedded"}
+WORKERS = {"embedded": "asr.diarize.embedded", "pyannote": "asr.diarize.pyannote"}
 
 
 def main() -> int:
@@ -29,10 +29,10 @@ def main() -> int:
     worker = import_module(WORKERS[wish["rung"]])
     try:
         with Recording.open(Path(wish["audio"])) as recording:
-            turns, exclusive = worker.diarize(
+            found = worker.diarize(
                 recording, Count(**wish["count"]), lambda part: tell({"progress": part}), **wish["more"]
             )
-        tell({"turns": _rows(turns), "exclusive": _rows(exclusive)})
+        tell({"found": asdict(found)})
     except ASRError as e:
         tell({"what": e.what, "fix": e.fix, "kind": type(e).__name__})
     return 0
@@ -48,10 +48,6 @@ def _teller() -> Callable[[dict], None]:
 def _end_with_whoever_asked() -> None:
     sys.stdin.read()
     os._exit(1)
-
-
-def _rows(turns: Sequence[Turn]) -> list[tuple[float, float, str]]:
-    return [(t.start, t.end, t.speaker) for t in turns]
 
 
 if __name__ == "__main__":
