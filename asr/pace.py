@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from asr.backends import Backend
+from asr.config import Config
 from asr.types import Options
 
 PAID = 0.5  # Pace.growth where audio leaves this machine: sent four times at most
@@ -44,6 +45,16 @@ class Pace:
             temperature=0.0 if cold is None and "temperature" in backend.can else cold,
             encoder_seconds=self.encoder_seconds if short is None and "short" in backend.can else short,
         )
+
+
+def paced(config: Config) -> Pace:
+    """The pace that the configuration asks for."""
+    usual = Pace()
+    return replace(
+        usual,
+        pause=max(config.live_pause, usual.speculate),
+        encoder_seconds=config.live_encoder_seconds or None,
+    )
 
 
 NORMAL = Pace()

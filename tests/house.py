@@ -10,6 +10,7 @@ from asr.api.door import routes
 from asr.api.server import Server
 from asr.config import Config
 from asr.models import Models
+from asr.pace import paced
 from asr.scheduler import Schedulers
 from tests.tones import Tones, loud
 
@@ -36,7 +37,7 @@ class House:
 def serve() -> None:
     """The API as a process of its own, set up by ASR_* like the app: python -m tests.house"""
     config = Config.from_env()
-    models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions)
+    models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions, pace=paced(config))
     models.start()
     app = FastAPI(routes=routes(Server(config, models, schedulers)))
     uvicorn.run(app, host=config.host, port=config.port, log_level="warning")

@@ -9,7 +9,8 @@ import pytest
 from asr.agreement import agreed, covered, echo, words_of, written_as
 from asr.errors import Unsupported
 from asr.live import LiveTranscriber, replay
-from asr.pace import Pace
+from asr.config import Config
+from asr.pace import Pace, paced
 from asr.passes import Rank, hear
 from asr.types import Options, Segment, Word
 from tests.tones import SAMPLE_RATE, Tones, loud, say, silence
@@ -500,3 +501,14 @@ def test_a_word_at_a_cut_keeps_the_capitals_it_had_in_its_sentence():
     assert written_as(Word(0, 1, " country"), Word(0, 1, " Country,")).word == " country,"
     assert written_as(Word(0, 1, " Anna"), Word(0, 1, " anna")).word == " Anna"
     assert written_as(Word(0, 1, " 12"), Word(0, 1, " Twelve")).word == " Twelve"
+
+
+def test_the_configuration_sets_the_pause_and_what_the_encoder_is_given():
+    audio = np.r_[say("ask not"), silence(0.8), say("what"), silence(1.5)]
+    for pause, utterances in ((0.3, 2), (1.0, 1)):
+        assert paced(Config(live_pause=pause)).pause == pause
+        assert len(finals(stream(audio, pause=pause))) == utterances
+    tones = Tones()
+    tones.can = Tones.can | {"short"}
+    assert paced(Config(live_encoder_seconds=5)).options(NOTHING_ASKED, tones).encoder_seconds == 5
+    assert paced(Config()).options(NOTHING_ASKED, tones).encoder_seconds is None
