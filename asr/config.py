@@ -82,10 +82,6 @@ class Config:
     live_encoder_seconds: float = setting(
         0.0, "pad short passes to so much, not to the model's own length: faster on CPUs, if the model bears it; 0: off"
     )
-    live_pause: float = setting(0.6, "seconds of silence that end an utterance of a live session")
-    live_encoder_seconds: float = setting(
-        0.0, "pad short passes to so much, not to the model's own length: faster on CPUs, if the model bears it; 0: off"
-    )
     live_resume_minutes: float = setting(15.0, "how long a live session that ended can be continued")
     live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk")
     turn: str = setting("", "who relays audio to browsers far away: hf, cloudflare or twilio")
