@@ -20,6 +20,7 @@ COMMANDS = {  # a command's module is imported when it runs, so that help comes 
     "batch": ("asr.commands.batch", "archives of recordings; goes on where it stopped"),
     "models": ("asr.commands.models", "what can be loaded, and what is downloaded already"),
     "doctor": ("asr.commands.doctor", "what this machine has, which model it would run, what to mend"),
+    "cost": ("asr.commands.cost", "what hours of audio cost, from a measured speed and a table of prices"),
     "bench": ("asr.bench", "how fast and how accurate, measured here"),
 }
 FAILED, USAGE, INTERRUPTED = 1, 2, 130

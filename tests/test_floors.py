@@ -67,7 +67,7 @@ FLOORS = [
     {"asr.commands.progress", "asr.commands.writing"},
     {"asr.commands.stages"},
     {"asr.commands.recording", "asr.commands.wishes"},
-    {"asr.batch.sources", "asr.batch.pace"},
+    {"asr.batch.sources", "asr.batch.pace", "asr.cost"},
     {"asr.batch.manifest", "asr.batch.shelf", "asr.batch.together"},
     {"asr.batch.archive"},
     {"asr.batch", "asr.batch.*"},

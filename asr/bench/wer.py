@@ -65,7 +65,7 @@ class Score:
 
 def main(argv: list[str]) -> int:
     args = _arguments(argv)
-    normal, scores = normalizer(args.language), []
+    normal, scores = normalizer("" if args.basic else args.language), []
     for model in args.model.split(","):
         backend = None
         for name in args.sets:
@@ -227,6 +227,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     add("-m", "--model", default="small", metavar="M,M", help="side by side (%(default)s)")
     add("-d", "--device", default="auto", help="auto, cpu or cuda, with a compute type if you insist")
     add("-l", "--language", default="en", help="spoken in the sets (%(default)s)")
+    add(
+        "--basic", action="store_true", help="Whisper's basic normalizer: 'three one' stays two words, not 31"
+    )
     add("--limit", type=int, metavar="N", help="recordings of each set at most")
     add("--results", default="wer-results", metavar="DIR", help="keeps what was heard (%(default)s)")
     add("--json", metavar="FILE", help="write the figures there, too")
