@@ -314,6 +314,7 @@ def test_what_the_model_cannot_do_is_not_offered(offline, visit):
     page.click("text=More options")
     page.wait_for_function("document.querySelector('.more textarea').disabled")
     assert page.locator(".more input[type=radio]:disabled").count() == 2
+    assert page.locator(".more >> text=PocketSphinx cannot do this").count() == 2, "it says why"
     page.click("input[aria-label='Language spoken']:visible")
     assert page.locator("ul.options li").all_inner_texts()[1:] == ["English"]
 

@@ -13,6 +13,7 @@ from asr.models import Models
 from ui import render
 
 Choice = tuple[str, str]  # what people read, what the program reads
+EXPECTED = "Names and terms to expect, separated by commas."  # what hotwords are
 AUTO = ""  # the model, or the language, that Parlance finds itself
 RUNG = {
     "auto": "Automatic",
@@ -64,6 +65,14 @@ def count(text: str) -> tuple[int | None, int | None, int | None]:
     first, last = (int(n) if n else None for n in found.groups())
     given = Count(first) if last is None else Count(low=first, high=last)  # raises for impossible ones
     return given.exact, given.low, given.high
+
+
+def offered(models: Models, spec: str, ability: str, info: str = "") -> dict:
+    """Whether a field for an ability can be used, and what stands beside it: its hint, or why not."""
+    if not cannot(models, spec, ability):
+        return {"interactive": True, "info": info}
+    name = render.model_name(spec or models.choice.spec)
+    return {"interactive": False, "info": f"{name} cannot do this: choose another model for it."}
 
 
 def cannot(models: Models, spec: str, ability: str) -> bool:

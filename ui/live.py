@@ -56,7 +56,7 @@ def _wishes(models: Models, config: Config) -> tuple[gr.Dropdown, gr.Dropdown, g
     )
     hotwords = gr.Textbox(
         label="Hotwords",
-        info="Names and terms to expect, separated by commas.",
+        info=choices.EXPECTED,
         placeholder="Grażyna Nowak, CTranslate2",
         max_lines=1,
         max_length=500,
@@ -71,9 +71,8 @@ def _connect(
         """Offer what the model knows; a language it does not know is no longer chosen."""
         known = choices.languages_of(models, spec)
         kept = chosen if chosen in (code for _, code in known) else choices.AUTO
-        return gr.Dropdown(known, value=kept), gr.Textbox(
-            interactive=not choices.cannot(models, spec, "hotwords")
-        )
+        words = gr.Textbox(**choices.offered(models, spec, "hotwords", choices.EXPECTED))
+        return gr.Dropdown(known, value=kept), words
 
     async def offer(spec: str, chosen: str):
         while models.status().state in ("choosing", "loading"):

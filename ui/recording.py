@@ -71,7 +71,7 @@ def _wishes(models: Models, config: Config) -> dict:
         task = gr.Radio(tasks, value="transcribe", label="Task")
         hotwords = gr.Textbox(
             label="Hotwords",
-            info="Names and terms to expect, separated by commas.",
+            info=choices.EXPECTED,
             placeholder="Grażyna Nowak, CTranslate2",
             max_length=500,
         )
@@ -96,8 +96,8 @@ def _connect_model(page: gr.Blocks, at: SimpleNamespace, models: Models) -> None
         kept = language if language in (code for _, code in known) else choices.AUTO
         return [
             gr.Dropdown(known, value=kept),
-            gr.Radio(interactive=not choices.cannot(models, spec, "translate")),
-            gr.Textbox(interactive=not choices.cannot(models, spec, "hotwords")),
+            gr.Radio(**choices.offered(models, spec, "translate")),
+            gr.Textbox(**choices.offered(models, spec, "hotwords", choices.EXPECTED)),
         ]
 
     async def offer(spec: str, language: str):
