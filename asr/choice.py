@@ -88,11 +88,11 @@ def instead_of(choice: Choice, error: ASRError) -> Choice:
 
 
 def get_whisper(spec: str) -> str:
-    """The line that gets a Whisper model onto this machine."""
+    """The line that gets a model, most often a Whisper, onto this machine."""
     card = catalogue.card(spec)
     return (
-        f"Where there is a network: {catalogue.fetch(card)} --local-dir whisper; "
-        "then here: ASR_MODEL=faster_whisper:/path/to/whisper"
+        f"Where there is a network: {catalogue.fetch(card)} --local-dir model; "
+        f"then here: ASR_MODEL={card.spec.partition(':')[0]}:/path/to/model"
     )
 
 

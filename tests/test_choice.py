@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asr import catalogue
-from asr.choice import choose, instead_of
+from asr.choice import choose, get_whisper, instead_of
 from asr.config import Config
 from asr.errors import BackendUnavailable, UnknownModel
 from asr.machine import GPU, Hub, Machine
@@ -131,6 +131,12 @@ def test_asr_model_decides_and_is_not_second_guessed():
     assert chosen(config=Config(model="onnx:a/b", device="cuda")).device == "cuda"
     with pytest.raises(UnknownModel):
         chosen(config=Config(model="nonsense"))
+
+
+def test_the_line_that_gets_a_model_names_the_engine_that_it_is_for():
+    line = get_whisper("onnx:parakeet-tdt-0.6b-v3")
+    assert "hf download istupakov/parakeet-tdt-0.6b-v3-onnx config.json" in line
+    assert line.endswith("ASR_MODEL=onnx:/path/to/model")
 
 
 def test_what_could_not_be_loaded_is_named_with_its_reason():
