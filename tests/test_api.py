@@ -223,8 +223,6 @@ def test_a_lower_threshold_finds_more_to_recognise(house, monkeypatch):
         ({"chunking_strategy": "never"}, "chunking_strategy", "invalid_value"),
         ({"chunking_strategy": '{"type": "x"}'}, "chunking_strategy", "invalid_value"),
         ({"chunking_strategy": "{"}, "chunking_strategy", "invalid_value"),
-        ({"response_format": "diarized_json"}, "response_format", "unsupported_value"),
-        ({"known_speaker_names": ["me"]}, "known_speaker_names[]", "unsupported_value"),
     ],
 )
 def test_what_cannot_be_served_is_refused_by_name(house, fields, param, code):

@@ -21,6 +21,8 @@ def body(request: Translation, t: Transcript) -> tuple[str, str]:
             return _json(_plain(request, t))
         case "verbose_json":
             return _json(_verbose(request, t))
+        case "diarized_json":
+            return _json(json.loads(FORMATS["diarized_json"](t)) | {"usage": duration(t.duration)})
         case "text":
             return t.text + "\n", "text/plain; charset=utf-8"
         case subtitles:

@@ -26,6 +26,7 @@ OPENAI = (
     "gpt-4o-transcribe",
     "gpt-4o-mini-transcribe",
     "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-4o-transcribe-diarize",
     "gpt-live-transcribe",
     "gpt-realtime-whisper",
 )

@@ -68,6 +68,27 @@ class Verbose(BaseModel):
     usage: Duration | None = None
 
 
+class DiarizedSegment(BaseModel):
+    """Who said what; in a stream an event."""
+
+    type: Literal["transcript.text.segment"]
+    id: str
+    start: float
+    end: float
+    speaker: str
+    text: str
+
+
+class Diarized(BaseModel):
+    """response_format diarized_json."""
+
+    task: Literal["transcribe"]
+    duration: float
+    text: str
+    segments: list[DiarizedSegment]
+    usage: Duration | None = None
+
+
 class Delta(BaseModel):
     """An event of a stream: more text."""
 
@@ -145,15 +166,16 @@ def described(api: FastAPI, *more: type[BaseModel]) -> dict:
 
 def documented(kind: type[Translation]) -> dict:
     """What the OpenAPI page says of an endpoint whose form we read ourselves."""
+    diarized = ["Diarized"] if kind is Transcription else []
     content = {
-        "application/json": {"schema": _any_of("Text", "Verbose")},
+        "application/json": {"schema": _any_of("Text", "Verbose", *diarized)},
         "text/plain": {"schema": {"type": "string"}},
     }
     if kind is Transcription:
         data = {
             "type": "string",
             "contentMediaType": "application/json",
-            "contentSchema": _any_of("Delta", "Done", "Failure"),
+            "contentSchema": _any_of("Delta", "DiarizedSegment", "Done", "Failure"),
         }
         event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
         content["text/event-stream"] = {"schema": event}
@@ -175,7 +197,7 @@ def _any_of(*names: str) -> dict:
 
 def components(*more: type[BaseModel]) -> dict[str, dict]:
     """JSON schemas for the OpenAPI page: forms under the names their fields have on the wire."""
-    found = definitions(Transcription, Translation, Text, Verbose, Delta, Done, *more)
+    found = definitions(Transcription, Translation, Text, Verbose, Diarized, Delta, Done, *more)
     for name in ("Transcription", "Translation"):
         form = found[name]
         form["properties"] = {WIRE.get(field, field): rest for field, rest in form["properties"].items()}

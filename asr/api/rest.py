@@ -16,10 +16,11 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import anyio
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
-from asr.api import answers, chunking, errors, openapi, schema, upload
+from asr.api import answers, chunking, openapi, schema, speakers, upload
 from asr.api.errors import Refused
+from asr.api.events import Stream, told
 from asr.api.limits import unless_gone
 from asr.api.server import Server
 from asr.audio import Limits, Recording, decode
@@ -36,6 +37,9 @@ _WIRE = {  # field of Options -> the parameter that a client would have to leave
     "word_timestamps": "timestamp_granularities[]",
     "task": None,
 }
+
+
+_BY_WORDS = ("srt", "vtt", "diarized_json")
 
 
 def router(server: Server) -> APIRouter:
@@ -77,11 +81,14 @@ async def _serve(server: Server, request: Request, kind: type[schema.Translation
             raise Refused(
                 "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
             )
+        clips = await unless_gone(request, speakers.references(server, ask))
         opening = stack.enter_async_context(recognising(server, ask, form, task))
         recording, segments = await unless_gone(request, opening)
         if isinstance(ask, schema.Transcription) and ask.stream:
-            return _Stream(_events(server, ask, recording, segments), stack.pop_all())
+            return Stream(told(server, ask, recording, segments, clips), stack.pop_all())
         heard = await unless_gone(request, collected(segments))
+        if ask.response_format == "diarized_json":
+            heard = await unless_gone(request, speakers.told_apart(server, recording, heard, clips))
         text, media = answers.body(ask, Transcript(heard, recording.duration, task))
         return Response(text.encode("utf-8", "replace"), media_type=media)
 
@@ -131,8 +138,8 @@ def options_for(ask: schema.Translation, backend: Backend, task: Task) -> Option
         task=task,
         prompt=ask.prompt,
         hotwords=", ".join(filter(None, getattr(ask, "keywords", []))) or None,
-        # Subtitles are cut better by words, where the engine has them; nobody asked for them by name.
-        word_timestamps=words or (ask.response_format in ("srt", "vtt") and "words" in backend.can),
+        # Subtitles are cut better by words, and speakers told better, where the engine has them.
+        word_timestamps=words or (ask.response_format in _BY_WORDS and "words" in backend.can),
         # To OpenAI 0 means what None means here: hotter only where scores fail.
         temperature=ask.temperature or None,
     )
@@ -142,42 +149,6 @@ def options_for(ask: schema.Translation, backend: Backend, task: Task) -> Option
         except Unsupported as e:
             raise Refused(e.what, e.fix, param=param, code="unsupported_value") from e
     return options
-
-
-async def _events(
-    server: Server, ask: schema.Transcription, recording: Recording, segments
-) -> AsyncIterator[bytes]:
-    """transcript.text.delta as segments come, then transcript.text.done; or an error, and no more."""
-    heard: list[Segment] = []
-    text = ""
-    logprobs = bool(ask.include)
-    try:
-        async for segment in segments:
-            before, text = text, text + segment.text
-            heard.append(segment)
-            yield answers.sse(answers.delta(before, text, segment, logprobs))
-        yield answers.sse(answers.done(Transcript(tuple(heard), recording.duration), logprobs))
-    except Exception as e:  # the status is sent already: SDKs raise what stands under `error`
-        yield answers.sse({"error": errors.described(e)})
-
-
-class _Stream(StreamingResponse):
-    """Server-sent events that let go of what they hold when they end, however they end."""
-
-    def __init__(self, events: AsyncIterator[bytes], stack: AsyncExitStack):
-        super().__init__(
-            events,
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-        )
-        self._events, self._stack = events, stack
-
-    async def __call__(self, scope, receive, send) -> None:
-        async with self._stack:
-            try:
-                await super().__call__(scope, receive, send)
-            finally:
-                await self._events.aclose()
 
 
 def _model(server: Server, id: str) -> openapi.Model:

@@ -97,8 +97,12 @@ class Transcription(Translation):
     chunking_strategy: Annotated[Literal["auto"] | VoiceDetection | None, BeforeValidator(_strategy)] = Field(
         None, description="How the recording is cut: auto, or the settings of the voice detector."
     )
-    known_speaker_names: list[str] = Field([], max_length=4)
-    known_speaker_references: list[str] = Field([], max_length=4)
+    known_speaker_names: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
+        [], max_length=4, description="For diarized_json: people who may speak, each with a reference."
+    )
+    known_speaker_references: list[str] = Field(
+        [], max_length=4, description="2 to 10 seconds of each of them speaking, as data URLs."
+    )
 
 
 LISTS = {name for name, f in Transcription.model_fields.items() if "list[" in str(f.annotation)}
@@ -138,18 +142,7 @@ def _sensible(request: Translation) -> Translation:
     """Refuse what OpenAI refuses about combinations, and what this server cannot do."""
     if not isinstance(request, Transcription):
         return request
-    if (
-        request.response_format == "diarized_json"
-        or request.known_speaker_names
-        or request.known_speaker_references
-    ):
-        param = "response_format" if request.response_format == "diarized_json" else "known_speaker_names[]"
-        raise Refused(
-            "This server cannot tell speakers apart through the API yet.",
-            "Leave out diarized_json and known_speaker_*; verbose_json gives segments and words.",
-            param=param,
-            code="unsupported_value",
-        )
+    _acquainted(request)
     if request.timestamp_granularities and request.response_format != "verbose_json":
         raise Refused(
             "timestamp_granularities[] needs response_format verbose_json.",
@@ -160,13 +153,27 @@ def _sensible(request: Translation) -> Translation:
         raise Refused(
             "include[]=logprobs needs response_format json.", param="include[]", code="invalid_value"
         )
-    if request.stream and request.response_format not in ("json", "text"):
+    if request.stream and request.response_format not in ("json", "text", "diarized_json"):
         raise Refused(
-            f"stream needs response_format json or text, not {request.response_format}.",
+            f"stream needs response_format json, text or diarized_json, not {request.response_format}.",
             param="stream",
             code="invalid_value",
         )
     return request
+
+
+def _acquainted(request: Transcription) -> None:
+    """Refuse known speakers that nobody asks for, and names that do not fit their references."""
+    people, clips = request.known_speaker_names, request.known_speaker_references
+    if len(people) != len(clips):
+        what, param = "Each known speaker needs a name and a reference.", "known_speaker_references[]"
+    elif len(set(people)) < len(people) or "unknown" in people:
+        what, param = "Known speakers need names that differ, and no 'unknown'.", "known_speaker_names[]"
+    elif people and request.response_format != "diarized_json":
+        what, param = "Known speakers need response_format diarized_json.", "known_speaker_names[]"
+    else:
+        return
+    raise Refused(what, param=param, code="invalid_value")
 
 
 def language_of(language: str | None, languages: list[str]) -> str | None:

@@ -8,6 +8,7 @@ is refused at its name, and whoever sends too slowly is let go.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
@@ -21,7 +22,8 @@ from asr.api.body import announced, chunks, too_large
 from asr.api.errors import Refused
 
 MANY = 256  # parts in one form
-LONG = 2**18  # bytes in all fields but the file together
+LONG = 2**18  # bytes in all fields together, but for the file and what is BULKY
+BULKY = {"known_speaker_references": 24 * 2**20}  # four clips of 4 MiB in Base64, together
 BLOCK = 2**20  # bytes gathered before a write to disk
 
 
@@ -49,7 +51,7 @@ async def receive(request: Request, most: int, known: Collection[str]) -> Form:
             status=415,
             code="unsupported_media_type",
         )
-    if announced(request) > most + 2 * LONG:
+    if announced(request) > most + 2 * LONG + sum(BULKY[name] for name in known if name in BULKY):
         raise too_large(most)
     reader = _Reader(known, most)
     try:
@@ -94,7 +96,7 @@ class _Reader:
     def __init__(self, known: Collection[str], most: int):
         self.form, self.finished = Form(), False
         self._known, self._most = known, most
-        self._parts = self._texts = 0
+        self._parts, self._texts = 0, Counter()
         self._block = bytearray()
 
     @property
@@ -159,9 +161,11 @@ class _Reader:
             self._block += data[start:end]
         else:
             self._text += data[start:end]
-            self._texts += end - start
-            if self._texts > LONG:
-                what = f"With '{self._name}' the fields are longer than {LONG} bytes together."
+            bulky = self._name.partition("[")[0]
+            most, kind = (BULKY[bulky], bulky) if bulky in BULKY else (LONG, "")
+            self._texts[kind] += end - start
+            if self._texts[kind] > most:
+                what = f"With '{self._name}' the fields are longer than {most} bytes together."
                 raise Refused(what, param=self._name, code="string_too_long")
 
     def _end(self) -> None:
