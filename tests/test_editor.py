@@ -2,13 +2,18 @@
 
 import io
 import json
+import threading
 
 import pytest
 
+import asr.diarize
+from asr.diarize import Diarization
 from asr.formats import from_json
-from asr.types import Transcript
+from asr.jobs import Wishes
+from asr.types import Transcript, Turn
 from tests import browser as chromium
-from tests.studio import SAID, SECRET, spoken, studio
+from tests.studio import OWNER, SAID, SECRET, conversation, long_conversation, spoken, studio, tone
+from tests.test_page import CONTRAST
 
 pytestmark = pytest.mark.browser
 playwright, browser, tab = chromium.playwright, chromium.browser, chromium.tab
@@ -25,16 +30,16 @@ def house(tmp_path_factory):
 def visit(tab, house):
     """visit(job, **context) opens its editor as the browser that owns the recordings."""
 
-    def open_editor(job, **context):
+    def open_editor(job, at=house, **context):
         secret = {
-            "origin": house.url.rstrip("/"),
+            "origin": at.url.rstrip("/"),
             "localStorage": [{"name": "parlance-browser", "value": SECRET}],
         }
         context = {"storage_state": {"cookies": [], "origins": [secret]}, "bypass_csp": True} | context
-        page = tab(house.page(job), **context)  # the driver waits by means of eval, which our policy forbids
+        page = tab(at.page(job), **context)  # the driver waits by means of eval, which our policy forbids
         page.wait_for_selector("body[data-open]")
         page.set_default_timeout(20_000)
-        return Editor(page, house, job)
+        return Editor(page, at, job)
 
     return open_editor
 
@@ -403,3 +408,133 @@ def test_the_keyboard_alone_is_enough(visit, house):
     stops = it.page.evaluate("document.querySelectorAll('#lines [tabindex=\"0\"]').length")
     assert stops == 1, "the whole text is one stop of the Tab key"
     assert lines_of(it.saved()) == it.texts()
+
+
+# ---- while it is worked on ----
+
+
+def test_lines_appear_while_a_recording_is_transcribed_and_can_be_edited_after(visit, tmp_path):
+    text, go_on, end = conversation(), threading.Event(), threading.Event()
+
+    def slowly(*_):
+        yield from text.segments[:4]
+        go_on.wait(20)
+        yield from text.segments[4:]
+        end.wait(20)
+
+    with studio(tmp_path, slowly) as house:
+        job = house.store.add(OWNER, "slow.wav", tone(tmp_path / "slow.wav", text.duration), Wishes())
+        house.worker.start()
+        it = visit(job, at=house)
+        it.page.wait_for_function("document.querySelectorAll('.line').length === 4")
+        assert it.page.inner_text("#working b") == "Transcribing" and it.page.is_disabled("#undo")
+        assert it.said(0).get_attribute("contenteditable") is None, "what is still coming is not edited"
+        go_on.set()
+        it.page.wait_for_function("document.querySelectorAll('.line').length === 11")
+        end.set()
+        it.page.wait_for_selector("#working", state="hidden")
+        it.correct(3, "Now it can be edited.")
+        assert lines_of(it.saved()) == it.texts() and it.texts()[3] == "Now it can be edited."
+        house.worker.close()
+
+
+def test_finding_the_speakers_again_keeps_the_corrections_and_can_be_undone(visit, tmp_path, monkeypatch):
+    asked = []
+
+    def half_and_half(recording, rung, count, **_):
+        asked.append((rung, count.exact))
+        turns = (Turn(0, recording.duration / 2, "Speaker 1"), Turn(recording.duration / 2, 99, "Speaker 2"))
+        return Diarization(turns, turns, rung, "Speakers by: two halves.")
+
+    monkeypatch.setattr(asr.diarize, "diarize", half_and_half)
+    with studio(tmp_path) as house:
+        it = visit(house.meeting(), at=house)
+        house.worker.start()
+        it.said(0).fill("Corrected before.")
+        it.page.click("#again")
+        it.page.select_option("#rung", "embedded")
+        it.page.get_by_label("Exactly", exact=True).check()
+        it.page.fill("#exact", "2")
+        it.page.click("#speakers .main")
+        it.page.wait_for_function("document.querySelectorAll('.voice').length === 2")
+        assert asked == [("embedded", 2)] and it.texts()[0] == "Corrected before."
+        assert it.voices() == ["Speaker 1", "Speaker 2"] and "two halves" in it.page.inner_text("#notes")
+        it.page.wait_for_selector("#again")
+        it.undo()
+        assert it.said_by() == [who for who, _ in SAID] and it.texts()[0] == "Corrected before."
+        house.worker.close()
+
+
+def test_a_way_to_find_speakers_that_fails_costs_nothing_and_says_why(visit, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise asr.errors.BackendUnavailable("The model needs a token.", "Set HF_TOKEN=<b>.")
+
+    monkeypatch.setattr(asr.diarize, "diarize", fail)
+    with studio(tmp_path) as house:
+        it = visit(house.meeting(), at=house)
+        house.worker.start()
+        it.page.click("#again")
+        it.page.click("#speakers .main")
+        it.page.wait_for_selector("#notices .notice")
+        assert "needs a token" in it.page.inner_text("#notices") and "HF_TOKEN=<b>" in it.page.inner_text(
+            "#notices"
+        )
+        assert it.texts() == [text for _, text in SAID] and it.said_by() == [who for who, _ in SAID]
+        house.worker.close()
+
+
+# ---- how it looks ----
+
+
+def test_twenty_thousand_words_open_play_and_take_little_memory(visit, house):
+    it = visit(house.meeting(long_conversation(20_000)))
+    assert len(it.texts()) > 1500
+    devtools = it.page.context.new_cdp_session(it.page)
+    devtools.send("HeapProfiler.collectGarbage")
+    assert devtools.send("Runtime.getHeapUsage")["usedSize"] < 60e6
+    changed = it.page.evaluate(
+        """async () => {
+            const { lines, player, model } = parlanceEditor;
+            let redrawn = 0;
+            const watch = new MutationObserver((list) => (redrawn += list.length));
+            watch.observe(lines.root, { childList: true, subtree: true, characterData: true });
+            player.playFrom(model.lines[1200].start);
+            const words = new Set();
+            for (let i = 0; i < 40; i++) {
+                await new Promise((r) => setTimeout(r, 50));
+                words.add([...CSS.highlights.get('spoken')].map(String).join());
+            }
+            player.pause();
+            return [words.size, redrawn];
+        }"""
+    )
+    assert changed[0] > 3 and changed[1] == 0, "words are lit without redrawing anything"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_fits_and_can_be_read(visit, house, scheme, width):
+    it = visit(house.meeting(), viewport={"width": width, "height": 844}, color_scheme=scheme)
+    it.page.evaluate("for (const card of document.querySelectorAll('.card')) card.open = true")
+    it.page.click("#seek")
+    assert it.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert it.page.evaluate(CONTRAST.replace(".gradio-container", "body")) == []
+
+
+def test_on_paper_there_is_the_text_and_who_said_it(visit, house):
+    it = visit(house.meeting())
+    it.page.emulate_media(media="print")
+    assert it.said(10).is_visible() and it.page.locator(".who").nth(2).is_visible()
+    assert (
+        not it.page.is_visible("aside") and not it.page.is_visible(".dock") and not it.page.is_visible(".at")
+    )
+
+
+def test_on_a_phone_a_tap_plays_and_the_pen_edits(visit, house):
+    it = visit(house.meeting(), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    it.said(1).tap()
+    it.page.wait_for_function("parlanceEditor.player.playing")
+    assert it.said(1).get_attribute("contenteditable") is None
+    it.page.tap("#edit")
+    it.correct(1, "Written with two thumbs.")
+    assert lines_of(it.saved())[1] == "Written with two thumbs."

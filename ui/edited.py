@@ -20,6 +20,7 @@ from asr.jobs import Job, Store
 from asr.speakers import names
 from asr.types import Segment, Transcript, Turn
 from asr.wording import words
+from ui.render import model_name
 
 UNSURE = 0.5  # probability below which a word is marked
 REMEMBERED = 24  # edited transcripts; they share most of their lines
@@ -174,7 +175,7 @@ def progress(job: Job) -> dict:
         "stage": job.stage,
         "progress": round(job.progress, 3),
         "duration": job.duration,
-        "model": job.model,
+        "model": model_name(job.model) if job.model else "",
         "says": job.says,
         "timed": job.timed,
         "damage": job.damage,

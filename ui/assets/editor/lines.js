@@ -5,6 +5,7 @@
 import { spansOf, spokenAt, textOf, wordAt } from "./model.js";
 import { clock } from "./player.js";
 
+const AHEAD = 0.02; // seconds until what is painted now is seen
 const IDLE = 900; // milliseconds without a key after which what was typed is saved
 const MODERN = typeof Highlight === "function" && Boolean(CSS.highlights);
 const paints = Object.fromEntries(["unsure", "found", "spoken", "here"].map((name) => [name, MODERN ? new Highlight() : new Set()]));
@@ -138,7 +139,7 @@ export class Lines {
   // ---- what is being said ----
 
   speak(time, paused) {
-    const [i, w] = paused && time === 0 ? [-1, -1] : spokenAt(this.shown, time), word = `${i}:${w}`;
+    const [i, w] = paused && time === 0 ? [-1, -1] : spokenAt(this.shown, time + (paused ? 0 : AHEAD)), word = `${i}:${w}`;
     const item = this.items[i] ?? null;
     if (item === this.on && word === this.word) return -1;
     if (item !== this.on) {

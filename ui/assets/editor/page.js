@@ -203,7 +203,7 @@ const standing = () => {
   else if (what && !busy) notice("job", "warn", what, fix, true);
   else notice("job");
   notice("damage", "warn", damage || "");
-  const notes = [says, timed, by && `Recognised by ${by.split(":").at(-1).split("/").at(-1) || by.split(":")[0]}.`].filter(Boolean);
+  const notes = [says, timed, by && `Recognised by ${by}.`].filter(Boolean);
   $("#notes").hidden = !notes.length;
   $("#notes").replaceChildren($("#notes summary"), ...notes.map((text) => element("p", "", text)));
   $("#people").hidden = $("#notes").hidden && !model.lines.length;
