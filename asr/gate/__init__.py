@@ -1,0 +1,124 @@
+"""What every request passes first, the page's and the API's: one ASGI application around all others.
+
+    app_kwargs={"routes": routes, "lifespan": gate.closed(config, routes)}   # before the port is open
+    gate.tighten(page.server.config, config)                                 # what uvicorn bounds
+
+In this order: addresses that nobody needs do not exist, other sites' pages stay outside, one address
+or API key gets so many requests and sockets, the page asks for its password, and a body that is
+larger or slower than it may be is cut off. docs/security.md says against whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from asr.api import body, errors, keys
+from asr.api.errors import Refused
+from asr.config import Config
+from asr.gate import headers, origins, paths
+from asr.gate.flow import Body, Messages, impatient
+from asr.gate.login import Login
+from asr.gate.rates import Places, Rate, neighbourhood
+
+MESSAGE = 2**21  # bytes of one WebSocket message; both live protocols refuse less than that
+LINGERING = 30  # seconds until a connection that asks nothing is closed
+
+
+class Gate:
+    def __init__(self, app: ASGIApp, config: Config, ours: frozenset[str]):
+        """`ours`: the first part of every path that is not Gradio's."""
+        self.app, self.config, self.ours = app, config, ours
+        self.login = Login(config.password, config.data_dir, bool(config.embed)) if config.password else None
+        self.addresses = Rate.per_minute(config.requests_per_minute)
+        self.keys = Rate.per_minute(config.key_requests_per_minute)
+        self.sockets = Places(config.sockets_per_address)
+        self.dress = headers.wardrobe(config)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        asking = HTTPConnection(scope)
+        send = self.dress(asking, send)
+        if answer := origins.preflight(asking, self.config.cors):
+            return await answer(scope, receive, send)
+        try:
+            answer = await self._admitted(asking, receive)
+        except Refused as e:
+            answer = refusal(scope["path"], e)
+        if answer:
+            return await _answered(answer, scope, receive, send)
+        if scope["type"] == "websocket":
+            return await self._socket(scope, receive, send)
+        most = paths.most(scope["method"], scope["path"], self.config.max_upload_mb * 2**20)
+        bounded = Body(receive, send, most)
+        await bounded.serve(self.app, scope, lambda e: refusal(scope["path"], e))
+
+    async def _admitted(self, asking: HTTPConnection, receive: Receive) -> Response | None:
+        """None: it may pass. Raises Refused; a response is the login's."""
+        path, method = asking.scope["path"], asking.scope.get("method", "")
+        if not paths.known(path, self.ours):
+            raise Refused("There is no such address here.", "The page is at /.", status=404)
+        if method not in ("GET", "HEAD", "OPTIONS") and not paths.is_api(path):
+            origins.admit(asking)
+        if not paths.is_asset(path):
+            self._count(asking)
+        if self.login and not paths.needs_no_password(path):
+            return await self.login.admit(asking, receive)
+        return None
+
+    def _count(self, asking: HTTPConnection) -> None:
+        if (key := keys.held(asking, self.config)) is not None:
+            self.keys.take(key)
+        else:
+            self.addresses.take(neighbourhood(asking))
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self.sockets.taken(neighbourhood(HTTPConnection(scope))):
+                await self.app(scope, Messages(receive), send)
+        except Refused as e:
+            await _answered(refusal(scope["path"], e), scope, receive, send)
+
+
+def closed(config: Config, routes: Sequence[BaseRoute]) -> Callable:
+    """A lifespan for the application: when it starts, the gate is in place before anybody can ask."""
+    ours = frozenset(getattr(route, "path", "/").split("/")[1] for route in routes) | {"login", "logout"}
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette):
+        app.debug = False  # Gradio's is on: it shows our code to whoever makes it fail
+        app.middleware_stack = Gate(app.build_middleware_stack(), config, ours)
+        yield
+
+    return lifespan
+
+
+def tighten(server, config: Config) -> None:
+    """Bound what happens before there is a request; `server` is a uvicorn.Config that serves already."""
+    server.ws_max_size = MESSAGE
+    server.limit_concurrency = config.connections or None
+    server.http_protocol_class = impatient(server.http_protocol_class, LINGERING)
+
+
+def refusal(path: str, error: Refused) -> Response:
+    """In the words of whom it is for: OpenAI's below /v1, otherwise what and fix."""
+    if paths.is_api(path):
+        return errors.response(error)
+    answer = JSONResponse({"error": {"what": error.what, "fix": error.fix}}, error.status)
+    answer.headers["Cache-Control"] = "no-store"
+    if wait := getattr(error, "retry_after", None):
+        answer.headers["Retry-After"] = str(wait)
+    return answer
+
+
+async def _answered(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http" and body.announced(request := Request(scope, receive)):
+        await body.linger(request)
+    await answer(scope, receive, send)  # before a socket is accepted, this is its handshake's answer

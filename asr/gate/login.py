@@ -1,0 +1,134 @@
+"""The page's password: one for everybody, a form, a cookie that is signed and runs out.
+
+Nothing is kept on the server but a random file that the signature depends on: with another password,
+or without that file, every cookie is void. The API has its keys and never asks for this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from html import escape
+from pathlib import Path
+from urllib.parse import parse_qs, quote
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Receive
+
+from asr.api.errors import Refused
+from asr.errors import ConfigError
+from asr.gate.rates import Rate, neighbourhood
+
+COOKIE, DAYS = "parlance-login", 30
+TRIES, ONE_MORE = 10, 60.0  # wrong passwords from one address at once, then one a minute
+MOST = 4096  # bytes of the form
+STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;display:grid;
+place-content:center;min-height:90vh;margin:0}form{display:grid;gap:1rem;width:min(20rem,80vw)}
+input,button{font:inherit;padding:.6rem .8rem;border-radius:.5rem;border:1px solid #8888}
+h1,p{margin:0}"""
+
+
+class Login:
+    def __init__(self, password: str, folder: Path, framed: bool):
+        self._framed = framed  # other sites may show the page
+        self._password = hashlib.sha256(password.encode()).digest()
+        # Slow on purpose: a cookie that leaks must not let its finder guess the password at leisure.
+        self._key = hashlib.scrypt(password.encode(), salt=_secret(folder), n=2**14, r=8, p=1)
+        self._wrong = Rate(TRIES, ONE_MORE)
+
+    async def admit(self, asking: HTTPConnection, receive: Receive) -> Response | None:
+        """None for who has logged in, or the form, or where to find it. Raises Refused (401, 429)."""
+        path, method = asking.scope["path"], asking.scope.get("method", "")
+        inside = self._signed(asking.cookies.get(COOKIE, ""))
+        if path == "/logout" and method == "POST":
+            return self._cookie(RedirectResponse("login", 303), asking, "", 0)
+        if path in ("/login", "/logout"):
+            return await self._form(Request(asking.scope, receive), inside)
+        if inside:
+            return None
+        if method == "GET" and "text/html" in asking.headers.get("accept", ""):
+            return RedirectResponse(f"/login?next={quote(path)}", 303)
+        raise Refused("This page needs its password.", "Open /login.", status=401)
+
+    async def _form(self, request: Request, inside: bool) -> Response:
+        if request.method != "POST":
+            return _page(_signed_in() if inside else _ask(request.query_params.get("next", "")))
+        sent = b""
+        async for chunk in request.stream():
+            if len(sent := sent + chunk) > MOST:
+                raise Refused("This is no password.", "Type it into the form.", status=413)
+        fields = parse_qs(sent.decode(errors="replace"))
+        given, to = (fields.get(name, [""])[0] for name in ("password", "next"))
+        if not hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._password):
+            self._wrong.take(neighbourhood(request))
+            return _page(_ask(to, "That is not the password."), 401)
+        until = int(time.time()) + DAYS * 86_400
+        answer = RedirectResponse(f".{to}" if _inner(to) else "./", 303)
+        return self._cookie(answer, request, f"{until}.{self._sign(until)}", DAYS * 86_400)
+
+    def _signed(self, cookie: str) -> bool:
+        until, _, signature = cookie.partition(".")
+        if not (until.isascii() and until.isdigit() and len(until) < 12):
+            return False
+        good = hmac.compare_digest(signature.encode(), self._sign(int(until)).encode())
+        return good and int(until) > time.time()
+
+    def _sign(self, until: int) -> str:
+        return hmac.new(self._key, str(until).encode(), hashlib.sha256).hexdigest()
+
+    def _cookie(self, answer: Response, asking: HTTPConnection, value: str, age: int) -> Response:
+        """In another site's frame ours is a third party's cookie: browsers want that said."""
+        secure = asking.url.scheme == "https"
+        site = "None; Secure; Partitioned" if secure and self._framed else "Lax" + "; Secure" * secure
+        answer.headers["Set-Cookie"] = f"{COOKIE}={value}; Max-Age={age}; Path=/; HttpOnly; SameSite={site}"
+        return answer
+
+
+def _secret(folder: Path) -> bytes:
+    """32 random bytes that outlive a restart."""
+    path = folder.resolve() / "login.secret"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+        except FileExistsError:
+            pass
+        return path.read_bytes()
+    except OSError as e:
+        what = f"{path} cannot be written: {e.strerror}."
+        raise ConfigError(what, "Set ASR_DATA_DIR to a folder that can be written.") from None
+
+
+def _inner(to: str) -> bool:
+    """A path of this server: nobody is led elsewhere after the login."""
+    return to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable()
+
+
+def _ask(to: str, complaint: str = "") -> str:
+    said = f"<p role=alert>{escape(complaint)}</p>" if complaint else ""
+    return (
+        f"<form method=post action=login><h1>Parlance</h1>{said}"
+        f'<input type=hidden name=next value="{escape(to)}">'
+        "<label for=password>Password</label>"
+        "<input id=password name=password type=password autocomplete=current-password required autofocus>"
+        "<button>Open</button></form>"
+    )
+
+
+def _signed_in() -> str:
+    return (
+        "<form method=post action=logout><h1>Parlance</h1><p>You are logged in.</p>"
+        "<a href='./'>To the page</a><button>Log out</button></form>"
+    )
+
+
+def _page(inner: str, status: int = 200) -> Response:
+    head = "<meta charset=utf-8><meta name=viewport content='width=device-width'><title>Parlance</title>"
+    text = f"<!doctype html><html lang=en>{head}<style>{STYLE}</style><main>{inner}</main></html>"
+    policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
+    return HTMLResponse(text, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
