@@ -25,7 +25,7 @@ FLOORS = [
     {"asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.backends.onnx.*", "asr.backends.transformers.*", "asr.backends.remote.*", "asr.align", "asr.ice"},
     {"asr.diarize.answer", "asr.diarize.segmentation", "asr.diarize.voices"},
     {"asr.diarize.slots", "asr.diarize.channels", "asr.diarize.terms"},
-    {"asr.diarize.clustering", "asr.diarize.apart"},
+    {"asr.diarize.clustering", "asr.diarize.resegmentation", "asr.diarize.apart"},
     {"asr.diarize.embedded", "asr.diarize.pyannote", "asr.diarize.rungs"},
     {"asr.diarize.process"},
     {"asr.diarize"},
@@ -60,7 +60,7 @@ FLOORS = [
     {"asr.bench.replay"},
     {"asr.bench.live"},
     {"asr.bench", "asr.bench.*", "asr.api", "ui.render", "ui.theme", "ui.microphone", "ui.files", "ui.visitor", "ui.sound"},
-    {"ui.choices"},
+    {"ui.choices", "ui.edited"},
     {"ui.report"},
     {"ui.shelf"},
     {"ui.following"},
@@ -88,6 +88,7 @@ ONLY_HERE = {
     "onnx_asr": ("asr.backends.onnx",),
     "transformers": ("asr.backends.transformers",),
     "whisperx": ("asr.align", "asr.diarize", "asr.bench"),
+    "ray": ("asr.batch.cluster", "asr.commands.batch"),
     "pyannote": ("asr.diarize", "asr.bench"),
 }
 NO_SUCH_ROOM = {"utils", "core", "managers", "factory", "constants", "services", "helpers"}
