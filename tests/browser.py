@@ -1,15 +1,15 @@
 """A real Chromium on a real server, for tests of the page.
 
-    from tests.browser import browser, serve, tab  # noqa: F401  fixtures
+from tests.browser import browser, serve, tab  # noqa: F401  fixtures
 
-    @pytest.fixture(scope="module")
-    def app():
-        with serve(ASR_MODEL="pocketsphinx:") as url:
-            yield url
+@pytest.fixture(scope="module")
+def app():
+    with serve(ASR_MODEL="pocketsphinx:") as url:
+        yield url
 
-    def test_something(tab, app):
-        page = tab(app)                        # a Playwright page, watched by `Watch`
-        page = tab(app, microphone=wav_path)   # a WAV speaks into its microphone, over and over
+def test_something(tab, app):
+    page = tab(app)                        # a Playwright page, watched by `Watch`
+    page = tab(app, microphone=wav_path)   # a WAV speaks into its microphone, over and over
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 import pytest
@@ -91,6 +91,8 @@ def _answers(url: str, process: subprocess.Popen) -> bool:
     while time.monotonic() < end and process.poll() is None:
         try:
             urllib.request.urlopen(url, timeout=PATIENCE).close()
+            return True
+        except HTTPError:  # with a password
             return True
         except (URLError, ConnectionError):
             time.sleep(0.1)

@@ -37,5 +37,11 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert test.replace("pip install -r", "pip install -q -r") in (ROOT / ".ci/run").read_text()
 
 
+def test_every_test_that_the_threat_model_names_exists():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/security.md").read_text(encoding="utf-8")))
+    there = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    assert len(named) > 40 and not [name for name in named if f"def {name}(" not in there]
+
+
 if __name__ == "__main__":
     print("\n".join(map(row, fields(Config))))
