@@ -37,6 +37,7 @@
     $("status").textContent = status ?? STATUS[phase] ?? $("status").textContent;
     $("copy").disabled = $("clear").disabled = !said.length && !$("draft").textContent;
     $("files").classList.toggle("off", !said.length);
+    $("files").firstElementChild.setAttribute("aria-disabled", !said.length);
     $("said").classList.toggle("some", said.length > 0 || phase === "live" || Boolean($("draft").textContent));
   };
   const go = (next, status) => {

@@ -142,5 +142,7 @@
     const bar = $(".progress[data-busy] [role=progressbar]"), done = bar?.getAttribute("aria-valuenow");
     const title = bar ? `${done ? `${done} %` : "…"} · Parlance` : "Parlance";
     if (document.title !== title) document.title = title;
+    // Gradio's own button for the tabs that a phone has no room for has a picture, and no name.
+    $(".overflow-menu > button:not([aria-label])")?.setAttribute("aria-label", "More tabs");
   }, 1000);
 })();

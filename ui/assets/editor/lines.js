@@ -81,6 +81,7 @@ export class Lines {
     if (at.textContent !== clock(line.start)) {
       at.textContent = clock(line.start);
       at.setAttribute("aria-label", `Play from ${clock(line.start)}`);
+      said.setAttribute("aria-label", `What is said at ${clock(line.start)}`);
     }
     const busy = this.typing?.item === item, focused = document.activeElement === said;
     if (!busy && (focused ? oneLine(said.textContent) !== text : said.textContent !== text || said.childNodes.length !== 1)) {
