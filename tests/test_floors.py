@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"asr.types", "asr.errors", "asr.languages", "asr.ahead"},
-    {"asr.hub", "asr.sentences"},
+    {"asr.hub", "asr.sentences", "asr.logs"},
     {"asr.pieces", "asr.journal", "asr.seam"},
     {"asr.cues", "asr.document", "asr.wording"},
     {"asr.audio.pcm", "asr.audio.source"},
@@ -52,7 +52,7 @@ FLOORS = [
     {"asr.api.realtime"},
     {"asr.api.door"},
     {"asr.gate.paths", "asr.gate.rates"},
-    {"asr.gate.origins", "asr.gate.login", "asr.gate.flow"},
+    {"asr.gate.origins", "asr.gate.login", "asr.gate.flow", "asr.gate.diary"},
     {"asr.gate.headers"},
     {"asr.gate"},
     {"asr.bench.words", "asr.bench.samples"},

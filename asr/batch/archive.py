@@ -77,13 +77,13 @@ class Archive:
         Raises ASRError where nothing can go on: the disk is full, the engine broke. What was yielded is safe.
         """
         for tries in range(self.tries):
-            desk = _Desk(self)
+            desk = Desk(self)
             recordings = ((id, partial(desk.open, id)) for id in self.manifest.todo(tries))
             for heard in together(recordings, hall):
                 yield from desk.close(heard)
 
 
-class _Desk:
+class Desk:
     """Recordings come and go. Two of the same content: the first is heard, the other waits for its text."""
 
     def __init__(self, archive: Archive):
@@ -97,18 +97,24 @@ class _Desk:
         row = self.manifest.row(id)
         self.manifest.begun(id)
         with ExitStack() as open_files:
-            file, content = _read(row, open_files)
-            with self._lock:
-                self.manifest.read(id, content)
-                if content in self._waiting:
-                    self._waiting[content].append(id)
-                    return None
-                self._waiting[content] = [id]
-            twin = self.manifest.twin(id, content)
-            if twin and self.shelf.copy(twin.output, row.output):
-                self._copied[id] = twin.seconds
-                return None
-            return decode(file, Limits(sys.maxsize, self.archive.longest))
+            file, content = read(row, open_files)
+            return (
+                decode(file, Limits(sys.maxsize, self.archive.longest)) if self.claim(row, content) else None
+            )
+
+    def claim(self, row: Row, content: bytes) -> bool:
+        """Whether it is to be heard; otherwise it has copies of its twin's files, or will have them."""
+        with self._lock:
+            self.manifest.read(row.id, content)
+            first, *_ = self._waiting.setdefault(content, [row.id])
+            if first != row.id:
+                self._waiting[content].append(row.id)
+                return False
+        twin = self.manifest.twin(row.id, content)
+        if twin and self.shelf.copy(twin.output, row.output):
+            self._copied[row.id] = twin.seconds
+            return False
+        return True
 
     def close(self, heard: Heard) -> Iterator[Event]:
         """A recording is through; so are those that waited for it."""
@@ -147,7 +153,7 @@ class _Desk:
         return [self.manifest.row(id) for id in others]
 
 
-def _read(row: Row, open_files: ExitStack) -> tuple[BinaryIO, bytes]:
+def read(row: Row, open_files: ExitStack) -> tuple[BinaryIO, bytes]:
     """A recording's bytes as a file, and their hash; what has an address is fetched to the disk meanwhile."""
     file = open_files.enter_context(_opened(row.path))
     if row.content and "://" not in row.path:

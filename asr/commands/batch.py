@@ -17,12 +17,14 @@ import os
 import time
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from asr.commands.progress import Progress, clock
 from asr.commands.wishes import add_wishes, asked, load, spoken
 from asr.commands.writing import unwritable, write_whole
 from asr.config import Config
+from asr.errors import BackendUnavailable
 
 EXIT = (
     "Exit code: 0 all done, 1 some were set aside or it could not go on, 2 not understood, 130 interrupted."
@@ -63,6 +65,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "fast, but a word at an edge may fall to a neighbour; needs -l")  # fmt: skip
     add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N",
         help="recordings decoded at the same time, ahead of the model (%(default)s)")  # fmt: skip
+    add("--engine", choices=("local", "ray"), default="local", help="ray: engines in processes of their own, "
+        "on this machine or on the cluster that RAY_ADDRESS names")  # fmt: skip
+    add("--engines", type=_positive, metavar="N", help="on Ray; one per GPU where there are any, or one")
     add(
         "--tries",
         type=_positive,
@@ -138,23 +143,45 @@ class _Run:
         counts = self.manifest.counts()
         if counts.total == counts.done + counts.failed:
             return
-        if not self.backend:
-            self.backend = load(self.config)
+        run = self._local if self.args.engine == "local" else self._on_ray
+        events = run()
         self.pace = self.pace if self.pace.seconds else Pace(counts.left)
-        for event in self.archive.run(self._hall()):
-            self._tell(event, counts.total)
+        for event in events:
+            self._tell(event)
 
-    def _hall(self):
-        from asr.batch.together import Hall
+    def _local(self):
+        self.backend = self.backend or load(self.config)
+        hall = _hall(self.args, self.config, self.backend)
+        return self.archive.run(replace(hall, advanced=self._advanced))
 
-        options = asked(self.args, self.config, self.backend)
-        return Hall(self.backend, options, self.args.workers, self.args.share, advanced=self._advanced)
+    def _on_ray(self):
+        """The engines, all told: each decodes ahead with its share of the processors."""
+        try:
+            import ray
+
+            from asr.batch.cluster import Engines, run
+        except ModuleNotFoundError as e:
+            raise BackendUnavailable(
+                "Ray is not installed.", "Do: pip install -r requirements-ray.txt"
+            ) from e
+        ray.init(
+            ignore_reinit_error=True, include_dashboard=False, logging_level="ERROR", log_to_driver=False
+        )
+        here = ray.cluster_resources()
+        gpus = 0 if self.config.device.startswith("cpu") else int(here.get("GPU", 0))
+        count = self.args.engines or gpus or 1
+        cpus = max(1, int(here.get("CPU", 1) / count))
+        args = argparse.Namespace(**vars(self.args) | {"workers": cpus})
+        for event in run(self.archive, Engines(partial(_hall, args, self.config), count, cpus, min(1, gpus))):
+            if event.how == "heard":
+                self.pace.advanced(event.seconds)
+            yield event
 
     def _advanced(self, seconds: float) -> None:
         self.pace.advanced(seconds)
         self.progress.show(self._says())
 
-    def _tell(self, event, total: int) -> None:
+    def _tell(self, event) -> None:
         self.tally.count(event)
         if event.how != "again":
             self.pace.finished(event.row.guess, event.seconds)
@@ -190,6 +217,15 @@ class _Run:
         print(table(found))
         print(f"report      {path}", flush=True)
         return found
+
+
+def _hall(args: argparse.Namespace, config: Config, backend=None):
+    """Who listens; without a backend, the model is loaded here, in a process of Ray."""
+    from asr.batch.together import Hall
+    from asr.models import Models
+
+    backend = backend or Models(config).get()
+    return Hall(backend, asked(args, config, backend), args.workers, args.share)
 
 
 def _model(config: Config) -> str:
