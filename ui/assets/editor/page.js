@@ -82,7 +82,7 @@ const check = () => {
   $("#checking").hidden = !model.lines.length;
   $("#checking small").textContent = places.length ? places.length.toLocaleString() : "";
   $("#doubts").textContent = places.length ? `${places.length.toLocaleString()} unsure ${places.length === 1 ? "place is" : "places are"} underlined: the model was not certain there.` : "Nothing unsure is left.";
-  $("#next-doubt").disabled = $("#sure").disabled = !places.length;
+  $("#checking .pair").hidden = !places.length;
 };
 
 // The next unsure place after the one we are at, heard with a little of what is around it.
@@ -129,11 +129,15 @@ const saving = new Saving(`${HERE}edits`, `parlance-edits-${ID}`, {
 // Start anew from what the server has; edits of texts that are still there are made again, and of
 // what cannot be, the words are shown: nothing typed is lost.
 const again = async (edits, what, fix = "") => {
-  if (!(await load().catch(() => null))) return; // tried again, like everything else that is not saved
+  try {
+    await load();
+  } catch (error) {
+    return error instanceof Refusal && error.status < 500 ? failed(error) : undefined; // else it is tried again
+  }
   const lost = [];
   for (const { op, memo } of edits) {
     const line = op.op === "text" ? model.lines.findIndex((l) => l.start === memo.start && textOf(l) === memo.was) : -1;
-    if (line >= 0) edit({ ...op, line }, memo);
+    if (line >= 0 && editing()) edit({ ...op, line }, memo);
     else if (op.op === "text" && model.lines.some((l) => textOf(l) === op.text)) continue; // it had arrived
     else lost.push(op);
   }
@@ -208,6 +212,7 @@ const standing = () => {
   $("#notes").replaceChildren($("#notes summary"), ...notes.map((text) => element("p", "", text)));
   $("#people").hidden = $("#notes").hidden && !model.lines.length;
   $("#again").hidden = !editing() || busy;
+  $("#again").textContent = model.voices().some(([who]) => who >= 0) ? "Find the speakers again …" : "Find out who speaks …";
   $("#empty").hidden = model.lines.length > 0;
   const none = { done: ["No words were found", "Nobody seems to speak in this recording."], failed: ["There is no text", "The message above says why."] }[state] ?? ["The text appears here", "Lines arrive as they are recognised."];
   [$("#empty h2").textContent, $("#empty p").textContent] = none;
@@ -410,9 +415,8 @@ async function open() {
     if (left.edits.length) { // an earlier page could not send them
       saving.revision = left.revision;
       await ask(`${HERE}edits`, { revision: left.revision, operations: left.edits.map(({ op }) => op) }).catch((error) => {
-        if (!(error instanceof Refusal) || error.status >= 500) throw error;
-        if (error.status < 404) throw error;
-        return again(left.edits, "This transcript was changed in another window.");
+        if (![400, 409, 413].includes(error.status)) throw error;
+        return again(left.edits, "Some changes could not be saved.", error.fix);
       });
     }
     if (!model.facts.key || !saving.pending.length) await load();
