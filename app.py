@@ -1,6 +1,7 @@
 """Parlance: the page and the API on one port. Wiring only.
 
     python app.py            # settings are the ASR_* variables that asr/config.py lists
+    python app.py --check    # would it start, and with what? exit code 0 or 1, with reasons
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from threading import Event
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody is told that this runs
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+from asr import logs
 from asr.config import Config
 from asr.errors import ASRError, ConfigError
 
@@ -24,12 +26,18 @@ STALE = 86_400  # seconds after which nobody can be using a temporary file any m
 
 def main() -> int:
     """Serve until somebody stops it; returns the exit code."""
+    if sys.argv[1:] not in ([], ["--check"]):
+        print("usage: python app.py [--check]; everything else is set by ASR_* variables", file=sys.stderr)
+        return 2
     stop = Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())
     try:
         config = Config.from_env()
         _work_in(config)
+        if sys.argv[1:]:
+            return check(config)
+        logs.start(config.log)
         url, close = serve(config)
     except ASRError as e:
         print(f"{e.what}\n{e.fix}", file=sys.stderr)
@@ -40,6 +48,18 @@ def main() -> int:
     stop.wait()
     close()
     return 0
+
+
+def check(config: Config) -> int:
+    """Whether the app would start here and serve; prints what it looked at, and the fixes."""
+    from itertools import chain
+
+    from asr import doctor, machine
+    from asr.commands.doctor import told
+
+    problems = told(chain(doctor.examine(config, machine.look()), doctor.obstacles(config)))
+    print(f"\nProblems: {problems}." if problems else "\nIt would start.")
+    return 1 if problems else 0
 
 
 def serve(config: Config):

@@ -43,6 +43,7 @@ class Config:
     endpoint_model: str = setting("", "the model the endpoint shall use; empty: the one it has, or its first")
     endpoint_at_once: int = setting(4, "requests to the endpoint at the same time")
     endpoint_patience: float = setting(300.0, "seconds to wait for the endpoint, with its waking up")
+    log: str = setting("text", "log lines as text or json; never what was said, tokens or addresses")
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = setting(7860, "port of the page and the API")
     max_upload_mb: int = setting(2048, "largest recording accepted, in MiB")
@@ -110,6 +111,11 @@ class Config:
             if ours not in values and env.get(theirs):
                 values[ours] = _parse(theirs, env[theirs], getattr(cls(), ours))
         return cls(**{**(ON_A_SPACE if env.get("SPACE_ID") else {}), **values})
+
+
+def space(env: Mapping[str, str] = os.environ) -> str:
+    """The Hugging Face Space this runs as, owner/name; empty: it is none."""
+    return env.get("SPACE_ID", "")
 
 
 def _parse(name: str, text: str, default):

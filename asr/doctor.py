@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from asr import catalogue
+from asr import catalogue, logs
 from asr.catalogue import Card
 from asr.choice import GPU_MEMORY, choose, get_whisper
 from asr.config import Config
 from asr.errors import ASRError
+from asr.ice import IceServers
 from asr.machine import Machine, free_bytes
 
 LIBRARIES = ("faster-whisper", "ctranslate2", "pocketsphinx", "av", "onnxruntime", "gradio", "fastrtc")
@@ -63,6 +65,23 @@ def _gpus(machine: Machine) -> Iterator[Finding]:
     for library in machine.missing_cuda:
         says = f"{library} is not found, and the GPU needs it"
         yield Finding("CUDA", says, "problem", "pip install nvidia-cublas-cu12")
+
+
+def obstacles(config: Config) -> Iterator[Finding]:
+    """What would keep the app from starting here and now, or from being used by those it is for."""
+    with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError as e:
+            says = f"port {config.port} of {config.host} cannot be opened: {e.strerror}"
+            yield Finding("port", says, "problem", "Choose another, for example ASR_PORT=7861.")
+    try:
+        IceServers(config)
+    except ASRError as e:
+        yield Finding("WebRTC", e.what, "problem", e.fix)
+    if config.log not in logs.KINDS:
+        yield Finding("logs", f"ASR_LOG={config.log!r} is none we know", "problem", "Say text or json.")
 
 
 def _libraries() -> Iterator[Finding]:

@@ -1,15 +1,23 @@
 """The documentation says what is: every setting is told, every file it names exists, CI runs what it promises."""
 
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from asr import backends
+from asr.audio import Recording
 from asr.config import Config
+from asr.errors import Unsupported
+from asr.pipeline import transcribe
+from asr.types import Options
+from tests.tones import loud
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def row(field) -> str:
@@ -35,6 +43,19 @@ def test_ci_runs_the_test_command_of_the_readme():
     run, test = commands
     assert run.endswith("app.py")
     assert test.replace("pip install -r", "pip install -q -r") in (ROOT / ".ci/run").read_text()
+
+
+def test_the_engine_of_the_contributing_guide_is_one(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[1]
+    monkeypatch.setattr(backends, "__path__", [*backends.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "asr.backends.hum", raising=False)
+    (tmp_path / "hum.py").write_text(code)
+    engine = backends.load("hum:any", "cpu")
+    recording = Recording(np.full(16_000, 8000, np.int16))
+    heard = list(transcribe(recording, engine, vad=lambda: loud))
+    assert [s.text.strip() for s in heard] == ["Hmm."] and heard[0].end == pytest.approx(1, abs=0.1)
+    with pytest.raises(Unsupported):
+        list(transcribe(recording, engine, Options(prompt="x"), vad=lambda: loud))
 
 
 def test_every_test_that_the_threat_model_names_exists():

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asr import logs
 from asr.api import body, errors, hub, keys, openapi, page, realtime, rest
 from asr.api.errors import Refused
 from asr.api.metrics import MEDIA_TYPE
@@ -93,7 +94,7 @@ class _Counted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        begun, name, status = time.monotonic(), uuid4().hex, 499
+        begun, name, status = time.monotonic(), logs.request.get() or uuid4().hex, 499
 
         async def named(message: Message) -> None:
             nonlocal status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 from asr import doctor, machine
 from asr.config import Config
@@ -17,11 +18,17 @@ def main(argv: list[str]) -> int:
         description=__doc__.partition(": ")[2],
         epilog="Exit code: 0 all well, 1 there is a problem (marked !).",
     ).parse_args(argv)
+    problems = told(doctor.examine(Config.from_env(), machine.look()))
+    print("\nAll is well." if not problems else f"\nProblems: {problems}. The lines with -> mend them.")
+    return 1 if problems else 0
+
+
+def told(findings: Iterable[doctor.Finding]) -> int:
+    """Print them; returns how many are problems."""
     problems = 0
-    for finding in doctor.examine(Config.from_env(), machine.look()):
+    for finding in findings:
         problems += finding.state == "problem"
         print(f"{MARKS[finding.state]} {finding.topic:11}{clean(finding.says)}", flush=True)
         if finding.fix:
             print(f"{'':13}-> {clean(finding.fix)}")
-    print("\nAll is well." if not problems else f"\nProblems: {problems}. The lines with -> mend them.")
-    return 1 if problems else 0
+    return problems

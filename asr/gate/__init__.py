@@ -23,6 +23,7 @@ from asr.api import body, errors, keys
 from asr.api.errors import Refused
 from asr.config import Config
 from asr.gate import headers, origins, paths
+from asr.gate.diary import Entry
 from asr.gate.flow import Body, Messages, impatient
 from asr.gate.login import Login
 from asr.gate.rates import Places, Rate, neighbourhood
@@ -44,6 +45,13 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
+        entry = Entry(scope, send)
+        try:
+            await self._served(scope, receive, entry.send)
+        finally:
+            entry.close()
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         asking = HTTPConnection(scope)
         send = self.dress(asking, send)
         if answer := origins.preflight(asking, self.config.cors):

@@ -1,0 +1,131 @@
+"""Running the server: the check before the start, its log lines, its end."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from asr import logs
+from asr.errors import AudioError
+from tests.browser import PATIENCE, ROOT, environment, free_port
+from tests.conftest import DIGITS
+from tests.test_gate import ask
+
+MODEL = f"faster_whisper:{DIGITS}"
+
+
+def check(folder, **settings) -> subprocess.CompletedProcess:
+    start = [sys.executable, "app.py", "--check"]
+    env = environment(folder, **{"ASR_PORT": str(free_port()), "ASR_MODEL": MODEL, **settings})
+    return subprocess.run(start, cwd=ROOT, env=env, capture_output=True, text=True, timeout=PATIENCE)
+
+
+def test_the_check_says_that_it_would_start_and_starts_nothing(tmp_path):
+    done = check(tmp_path, HF_HUB_OFFLINE="0", HF_ENDPOINT="http://127.0.0.1:9")
+    # Without a hub there is one problem: nothing could be downloaded. Nothing else is wrong.
+    marked = [line for line in done.stdout.splitlines() if line.startswith("!")]
+    assert all(line.startswith("! hub") for line in marked), done.stdout
+    assert done.returncode == (1 if marked else 0)
+
+
+def test_the_check_gives_its_reasons_and_fails(tmp_path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = check(tmp_path, ASR_PORT=str(taken.getsockname()[1]), ASR_TURN="cloudflare", ASR_LOG="xml")
+    assert done.returncode == 1
+    for reason in ("! port", "! WebRTC", "! logs", "ASR_PORT=7861"):
+        assert reason in done.stdout
+
+
+def test_a_word_that_the_program_does_not_know_is_said(tmp_path):
+    done = subprocess.run([sys.executable, "app.py", "--chekc"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "--check" in done.stderr
+
+
+@pytest.fixture
+def lines():
+    """What is logged, as JSON."""
+    out, root = io.StringIO(), logging.getLogger()
+    kept, level = root.handlers[:], root.level
+    logs.start("json", out)
+    yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
+    root.handlers[:] = kept
+    root.setLevel(level)
+
+
+def test_an_error_nobody_foresaw_is_logged_without_its_message(lines):
+    try:
+        raise ValueError("what somebody said, and hf_token")
+    except ValueError:
+        logging.getLogger("asr.x").exception("a recording failed")
+    (line,) = lines()
+    assert line["says"] == "a recording failed" and line["level"] == "error"
+    assert "ValueError" in line["error"] and "test_operations.py" in line["error"]
+    assert "said" not in line["error"] and "hf_token" not in line["error"]
+
+
+def test_an_error_of_ours_keeps_its_sentence(lines):
+    try:
+        raise AudioError("This is no audio.", "Send another.")
+    except AudioError:
+        logging.getLogger("ui.x").exception("a request failed")
+    assert "This is no audio." in lines()[0]["error"]
+
+
+def test_lines_of_libraries_are_warnings_or_worse(lines):
+    logging.getLogger("httpx").info("GET https://secret.example/token")
+    logging.getLogger("httpx").warning("trouble")
+    assert [line["says"] for line in lines()] == ["trouble"]
+
+
+@pytest.fixture
+def running(tmp_path):
+    """The app, logging JSON, with somebody live; (url, process, log)."""
+    port, log = str(free_port()), (tmp_path / "log").open("w+")
+    env = environment(tmp_path, ASR_MODEL=MODEL, ASR_PORT=port, ASR_LOG="json", ASR_PASSWORD="sesame")
+    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=log, stderr=log)
+    url, end = f"http://127.0.0.1:{port}/", time.monotonic() + PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            ask(url, "healthz")
+            break
+        except OSError:
+            time.sleep(0.2)
+    yield url, process, tmp_path / "log"
+    process.kill()
+
+
+def test_it_logs_requests_and_neither_who_nor_what_and_ends_in_order(running):
+    url, process, log = running
+    form = {"Content_Type": "application/x-www-form-urlencoded", "X_Forwarded_For": "203.0.113.77"}
+    _, headers, _ = ask(url, "login", "POST", "password=sesame", **form)
+    cookie = headers["set-cookie"].partition(";")[0]
+    status, headers, _ = ask(url, "recordings/some-secret-id/document?key=abc", Cookie=cookie, **form)
+    id = headers["x-request-id"]
+    with connect(f"ws{url[4:]}live/session", additional_headers={"Cookie": cookie}) as live:
+        assert json.loads(live.recv())["type"] == "session"
+        os.kill(process.pid, signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                live.recv(timeout=30)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code in (1001, 1012)  # told, not dropped
+    assert process.wait(60) == 0
+    text = log.read_text()
+    told = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    (line,) = [line for line in told if line.get("request") == id]
+    assert line["status"] == status and line["method"] == "GET" and line["ms"] >= 0
+    for secret in ("203.0.113.77", "some-secret-id", "key=abc", "sesame", cookie.partition("=")[2]):
+        assert secret not in text
