@@ -28,7 +28,8 @@ def look(scheme: str, width: int) -> dict:
 def serious(page) -> list[str]:
     """What axe calls serious or critical, with the first place of each."""
     found = Axe().run(page).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found if v["impact"] in ("serious", "critical")]
+    grave = [v for v in found if v["impact"] in ("serious", "critical")]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in grave]
 
 
 @LOOKS
