@@ -174,7 +174,8 @@ class Hearing:
         Where they themselves say they are means little.
         """
         kept = [replace(segment, unsure=True) for segment in run]
-        if "batch" not in self.backend.can or self.options.temperature is not None:
+        climbed = "batch" not in self.backend.can or "mend" in self.backend.can
+        if climbed or self.options.temperature is not None:
             return kept  # it has climbed the ladder already, or must not
         options = replace(self.asked(Window((stretch,))), language=run[0].language)
         heard = self.backend.transcribe(self.recording.read(low, high), options)

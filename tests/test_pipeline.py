@@ -334,6 +334,13 @@ def test_what_a_second_hearing_does_not_hear_at_all_is_kept_and_unsure():
     assert [s.text for s in heard if s.unsure] == [" country"]
 
 
+def test_what_a_batch_has_tried_again_already_is_not_tried_once_more():
+    backend = Doubtful("country", mends=False)
+    backend.can = Tones.can | {"mend"}
+    heard = run(talk()[0], backend)
+    assert [s.text for s in heard if s.unsure] == [" country"] and not backend.alone
+
+
 @pytest.mark.parametrize("options", [replace(WORDED, temperature=0.0), WORDED])
 def test_no_second_hearing_for_a_given_temperature_or_an_engine_that_climbs_by_itself(options):
     backend = Doubtful("country", mends=False)

@@ -28,6 +28,7 @@ Ability = Literal[
     "short",  # Options.encoder_seconds
     "detect",  # the backend is also Detecting
     "batch",  # the backend is also Batching
+    "mend",  # what fails by its scores has been tried again before it is told, in a batch too
     "stream",  # the backend is also Streaming
 ]
 

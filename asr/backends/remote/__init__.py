@@ -4,7 +4,8 @@
 address and the token are the owner's (ASR_ENDPOINT_URL, ASR_ENDPOINT_TOKEN); no caller can name others.
 
 The server hears windows of at most 30 s, several at once, and never the whole recording: no
-upload limit is met, times are ours, and a window that fails is asked again alone.
+upload limit is met, times are ours, and a window that fails is asked again alone, unless the server
+is one of us and has done that itself.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Remote:
         detects = self._found.names_languages and wire.model is not None
         yes: dict[Ability, bool] = {
             "batch": True,
+            "mend": self._found.mends,
             "words": wire.words,
             "prompt": "prompt" not in wire.refused,
             "temperature": "temperature" not in wire.refused,

@@ -15,7 +15,7 @@ from asr.audio import SAMPLE_RATE
 from asr.backends.remote.answers import Heard, heard
 from asr.backends.remote.connection import Connection
 from asr.backends.remote.refusals import Answer
-from asr.backends.remote.wire import Wire, declared, easier
+from asr.backends.remote.wire import Wire, declared, easier, is_ours
 from asr.types import Options, Task
 
 PROBE = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE).astype(np.float32)  # a second of faint noise
@@ -30,13 +30,14 @@ class Found:
     base: str  # the URL below which the paths are
     wires: dict[Task, Wire]  # how it wants to be asked at each path it has
     names_languages: bool  # its answers say which language was spoken
+    mends: bool = False  # it has tried again, before it answers, what fails by its scores
 
 
 async def survey(connection: Connection, model: str) -> Found:
     """Find the API below the configured address, and what it can do."""
     for base in _bases(connection.url):
         listed = await _models(connection, base)
-        hotwords = await _hotwords(connection, base)
+        hotwords, ours = await _documented(connection, base)
         name = model or _likely(listed)
         wire = Wire(name, hotwords=hotwords)
         asked, answer, told = await _probe(connection, base, wire, "transcribe")
@@ -51,7 +52,7 @@ async def survey(connection: Connection, model: str) -> Found:
         wires["translate"] = asked
     what = f"the model {name}" if wires["transcribe"].model else "one model of its own"
     log.info("The endpoint %s runs %s; asked as %s.", connection.host, what, ", ".join(wires))
-    return Found(base, wires, told.names_languages)
+    return Found(base, wires, told.names_languages, mends=ours)
 
 
 def _bases(url: str) -> list[str]:
@@ -79,13 +80,18 @@ def _likely(listed: list[str]) -> str | None:
     return "whisper-1" if "whisper-1" in speech else speech[0] if speech else None
 
 
-async def _hotwords(connection: Connection, base: str) -> str:
-    """The field for hotwords that the server's own documentation names; "" where it names none."""
+async def _documented(connection: Connection, base: str) -> tuple[str, bool]:
+    """What its own documentation says: the field for hotwords ("": none), and whether it is a Parlance."""
+
+    def read(answer: Answer):
+        return declared(answer.body), is_ours(answer.body)
+
     for place in (base, connection.url.removesuffix("/v1")):
-        _, fields = await connection.ask("GET", f"{place}/openapi.json", lambda answer: declared(answer.body))
+        _, found = await connection.ask("GET", f"{place}/openapi.json", read)
+        fields, ours = found or (None, False)
         if fields:
-            return next((name for name in ("hotwords", "keywords[]") if name in fields), "")
-    return ""
+            return next((name for name in ("hotwords", "keywords[]") if name in fields), ""), ours
+    return "", False
 
 
 async def _probe(connection, base: str, wire: Wire, task: Task) -> tuple[Wire, Answer, Heard | None]:

@@ -117,5 +117,13 @@ def declared(document: bytes) -> frozenset[str] | None:
         return None
 
 
+def is_ours(document: bytes) -> bool:
+    """Whether an OpenAPI page is that of another Parlance, which decodes again by itself what failed."""
+    try:
+        return json.loads(document)["info"]["title"] == "Parlance"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def _as_field(name: str, hotwords: str) -> str | list[str]:
     return [word for word in re.split(r"\s*,\s*", hotwords) if word] if name.endswith("[]") else hotwords
