@@ -21,12 +21,15 @@ import pytest
 
 from asr.audio import SAMPLE_RATE, to_pcm16
 from tests.conftest import DIGITS
-from tests.speech import speak
+from tests.speech import digits, speak
+from tests.test_api import wav
 
 ROOT = Path(__file__).parent.parent
 KEY = "a-key-for-tests"
 SAID = "seven three nine one"
 NEXT = "two five"
+ANNA, BOB = "en-gb+f4", "en-us+m3"
+TURNS = [(BOB, "seven three nine one two"), (ANNA, "four nine zero eight one")] * 2
 PATIENCE = 120  # seconds: how long anything may take on a machine that is busy with other things
 
 
@@ -72,6 +75,19 @@ def speech(tmp_path_factory) -> Path:
         f.setframerate(SAMPLE_RATE)
         f.writeframes(to_pcm16(speak(SAID)).tobytes())
     return path
+
+
+@pytest.fixture(scope="module")
+def meeting() -> tuple[str, bytes]:
+    """A WAV file in which TURNS are said."""
+    sounds = [digits(said, voice, lead=0.3, tail=0.4)[0] for voice, said in TURNS]
+    return "meeting.wav", wav(np.concatenate(sounds))
+
+
+def reference(voice: str) -> str:
+    """Somebody says other things, as a data URL."""
+    sound = digits("six zero nine four eight", voice, gap=0.1)[0]
+    return f"data:audio/wav;base64,{base64.b64encode(wav(sound)).decode()}"
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +150,26 @@ def test_openai_sdk_streams_with_all_there_is_to_ask(client, speech):
     assert all(p.logprob <= 0 for p in events[-1].logprobs)
 
 
+def test_openai_sdk_hears_who_says_what(client, meeting):
+    ask = client.audio.transcriptions.create
+    how = {"model": "gpt-4o-transcribe-diarize", "response_format": "diarized_json"}
+    how["chunking_strategy"] = "auto"
+    found = ask(file=meeting, **how)
+    assert type(found).__name__ == "TranscriptionDiarized" and found.usage.type == "duration"
+    assert [(s.speaker, s.text.strip()) for s in found.segments] == [
+        (who, said) for who, (_, said) in zip("ABAB", TURNS, strict=True)
+    ]
+    people = {"known_speaker_names": ["Anna"], "known_speaker_references": [reference(ANNA)]}
+    events = list(ask(file=meeting, stream=True, **how, **people))
+    kinds = [type(e).__name__ for e in events]
+    assert kinds[-5:] == ["TranscriptionTextSegmentEvent"] * 4 + ["TranscriptionTextDoneEvent"]
+    assert set(kinds[:-5]) == {"TranscriptionTextDeltaEvent"}
+    assert [e.speaker for e in events[-5:-1]] == ["A", "Anna", "A", "Anna"]
+    assert "".join(e.delta for e in events[:-5]) == events[-1].text == found.text
+    stranger = {"known_speaker_names": ["Carl"], "known_speaker_references": [reference("en-029+f2")]}
+    assert {s.speaker for s in ask(file=meeting, **how, **stranger).segments} == {"A", "B"}
+
+
 def test_openai_sdk_translates_and_lists_models(client, speech):
     with pytest.warns(DeprecationWarning):
         assert client.audio.translations.create(file=speech, model="whisper-1").text
@@ -149,8 +185,8 @@ def test_openai_sdk_raises_its_own_errors(client, openai, speech, server):
         ask(file=speech, model="no-such-model")
     assert e.value.code == "model_not_found" and e.value.request_id.startswith("req_")
     with pytest.raises(openai.BadRequestError) as e:
-        ask(file=speech, model="whisper-1", response_format="diarized_json")
-    assert e.value.param == "response_format" and "speakers" in e.value.message
+        ask(file=speech, model="whisper-1", known_speaker_names=["Anna"])
+    assert e.value.param == "known_speaker_references[]" and "a name and a reference" in e.value.message
     with pytest.raises(openai.BadRequestError):
         ask(file=("x.wav", b"no audio"), model="whisper-1")
     with pytest.raises(openai.AuthenticationError):
@@ -213,8 +249,10 @@ def curls() -> list[str]:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 @pytest.mark.parametrize("line", curls())
-def test_the_documentations_curl_lines_run(server, speech, line):
+def test_the_documentations_curl_lines_run(server, speech, line, tmp_path):
+    (anna := tmp_path / "anna.txt").write_text(reference(ANNA))
     line = line.replace("http://localhost:7860", server).replace("talk.mp3", str(speech))
+    line = line.replace("anna.txt", str(anna))
     env = {**os.environ, "PARLANCE_API_KEY": KEY}
     ran = subprocess.run(
         ["bash", "-c", line.replace("curl ", "curl -sS --fail-with-body ", 1)],
