@@ -78,11 +78,16 @@ def _one(at: SimpleNamespace, worker: Worker, jobs: Sequence[Job], seen: Seen, s
 
 
 def _many(at: SimpleNamespace, worker: Worker, jobs: Sequence[Job], seen: Seen, says: Says) -> dict:
-    """A list of them: each has a page of its own."""
-    told = shelf.listed(jobs, worker.store.key, worker.ahead)
-    busy = not all(job.over for job in jobs)
-    return {
-        at.news: _beat(f'<div class="shelf">{told}</div>') if busy else f'<div class="shelf">{told}</div>'
+    """A list of them, which the page keeps up to date by itself: each has a page of its own."""
+    first, seen.state = not seen.state, ("listed",)
+    frame = {at.settled: gr.HTML(shelf.some(jobs), visible=True)} if first else {}
+    done = sum(job.over for job in jobs)
+    if done == len(jobs):
+        failed = sum(job.state == "failed" for job in jobs)
+        said = [f"{done} recordings", f"{failed} failed"] if failed else [f"{done} recordings"]
+        return frame | {at.news: render.summary(said)}
+    return frame | {
+        at.news: _beat(render.progress("Working", f"{done} of {len(jobs)} done", done / len(jobs)))
     }
 
 

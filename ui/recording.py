@@ -39,13 +39,13 @@ def tab(page: gr.Blocks, models: Models, config: Config, worker: Worker) -> None
 def _source(config: Config) -> dict:
     """Where recordings come from; assets/source.js sends them and presses `picked`."""
     source = gr.HTML(render.source(config.max_upload_mb, config.max_audio_hours), padding=False)
-    picked, resume = (gr.Button(visible="hidden", elem_id=name) for name in ("picked", "resume"))
+    picked = gr.Button(visible="hidden", elem_id="picked")
     who = gr.Textbox(visible=False)  # the browser's secret and the recordings that the page shows
     chosen = gr.HTML(visible=False, padding=False)
     another = gr.Button(
         "Choose other recordings", size="sm", visible=False, elem_id="another", elem_classes="quiet"
     )
-    return dict(source=source, picked=picked, resume=resume, who=who, chosen=chosen, another=another)
+    return dict(source=source, picked=picked, who=who, chosen=chosen, another=another)
 
 
 def _wishes(models: Models, config: Config) -> dict:
@@ -131,7 +131,7 @@ def _connect_work(page: gr.Blocks, at: SimpleNamespace, models: Models, worker: 
     goes = [
         at.picked.click(desk.pick, at.who, told, js=ASKS, **forever),
         at.start.click(desk.go, [at.who, *wishes], told, js=ASKS, **forever),
-        gr.on([page.load, at.resume.click], desk.come_back, at.who, told, js=ASKS, **forever),
+        page.load(desk.come_back, at.who, told, js=ASKS, **forever),
     ]
     at.another.click(desk.let_go, None, told, cancels=goes, queue=False, **QUIET)
     at.stop.click(desk.stop, at.who, None, js=ASKS, queue=False, **QUIET)

@@ -13,17 +13,27 @@ NONE = "Nothing here yet. What you transcribe stays here until it is deleted; on
 
 
 def shelf(keep_hours: float) -> str:
-    """The frame of the list, and what people should know of it."""
+    """The list of all of them, and what people should know of it."""
     kept = (
         f"They are deleted {keep_hours:g} hours after they were given."
         if keep_hours
         else "They are kept until you delete them."
     )
+    head = f'<h2>My recordings</h2><p class="hint">Only this browser sees them. {kept}</p>'
+    return f'<section class="shelf" aria-label="My recordings">{head}{frame()}</section>'
+
+
+def some(jobs: Iterable[Job]) -> str:
+    """The list of these only."""
+    return f'<div class="shelf">{frame(" ".join(job.id for job in jobs))}</div>'
+
+
+def frame(only: str = "") -> str:
+    """What assets/recordings.js fills, and where it says why it cannot."""
+    chosen = f' data-only="{only}"' if only else ""
     return (
-        '<section class="shelf" aria-label="My recordings"><h2>My recordings</h2>'
-        f'<p class="hint">Only this browser sees them. {kept}</p>'
-        '<div class="notice error complaint" role="alert" hidden>'
-        f'{render.icon("error")}<div><p></p><p></p></div></div><div class="mine"></div></section>'
+        f'<div class="notice error complaint" role="alert" hidden>{render.icon("error")}'
+        f'<div><p></p><p></p></div></div><div class="mine"{chosen}></div>'
     )
 
 

@@ -45,7 +45,7 @@ class Rows(Database):
 
     def rename(self, id: str, name: str) -> None:
         """Give it another name, cut to what a file name may have."""
-        self._set(self.job(id).id, name=file_name(name))
+        self._set(self.job(id).id, name=file_name(re.sub(r"[/\\]", "-", name)))
 
     # ---- waiting and working ----
 

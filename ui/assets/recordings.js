@@ -60,59 +60,60 @@
   };
   try { if (sessionStorage.getItem(TAB)) reopen(sessionStorage.getItem(TAB), 100); } catch { /* the first one */ }
 
-  // ---- a server that was restarted: whoever followed follows on ----
+  // ---- a server that was restarted: Gradio's page never speaks to it again, a fresh one does ----
 
-  const SILENCE = 6000; // milliseconds without a sign of life
+  const SILENCE = 8000; // milliseconds without a sign of life
   let beat = "", heard = Date.now(), asking = false;
-  setInterval(async () => {
+  const lost = () => {
     const now = $(".following")?.dataset.beat ?? "";
     if (!now || now !== beat) [beat, heard] = [now, Date.now()];
-    else if (Date.now() - heard > SILENCE && !asking) {
-      asking = true;
-      try {
-        await ask("GET", "recordings");
-        heard = Date.now();
-        press("#resume");
-      } catch { /* not yet */ }
-      asking = false;
-    }
+    return Date.now() - heard > SILENCE || $$(".toast-body").some((toast) => toast.textContent.includes("Connection to the server was lost"));
+  };
+  const speaking = () => $(".sending:not([hidden]), .hearing:not([hidden])") || ["asking", "live", "stopping"].includes(document.documentElement.dataset.live);
+  setInterval(async () => {
+    if (!lost() || asking || speaking()) return;
+    asking = true;
+    try {
+      await ask("GET", "recordings");
+      location.reload(); // everything comes back
+    } catch { asking = false; /* not yet */ }
   }, 1000);
 
   // ---- my recordings ----
 
   const EVERY = 1500;
-  let shown = "", unreached = false;
+  let unreached = false;
   const when = (time) => new Date(+time.dataset.at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const put = (list, text) => { // only what changed: whoever is about to press a button finds it in its place
-    const fresh = document.createElement("div");
+  const rows = (list) => $$("li[data-id]", list);
+  const put = (list, text) => {
+    const fresh = document.createElement("div"), only = list.dataset.only?.split(" ");
     fresh.innerHTML = text;
     for (const time of $$("time", fresh)) time.textContent = when(time);
-    const old = new Map($$("li[data-id]", list).map((row) => [row.dataset.id, row]));
-    for (const row of $$("li[data-id]", fresh)) {
-      const before = old.get(row.dataset.id);
-      if (before?.outerHTML === row.outerHTML) row.replaceWith(before);
-      else if (before?.contains(document.activeElement)) {
-        const act = document.activeElement.dataset.act;
-        queueMicrotask(() => $(`[data-act="${act}"]`, row)?.focus());
-      }
-    }
-    list.replaceChildren(...fresh.childNodes);
+    if (only) for (const row of rows(fresh)) if (!only.includes(row.dataset.id)) row.remove();
+    const ids = (list) => rows(list).map((row) => row.dataset.id).join();
+    if (!ids(list) || ids(list) !== ids(fresh)) return list.replaceChildren(...fresh.childNodes);
+    rows(fresh).forEach((row, n) => patch(rows(list)[n], row));
+  };
+  const patch = (old, row) => { // only what changed: a button that is being pressed stays
+    if (old.outerHTML === row.outerHTML) return;
+    old.dataset.state = row.dataset.state;
+    if (old.children.length !== row.children.length) return old.replaceChildren(...row.childNodes);
+    [...row.children].forEach((part, n) => { if (old.children[n].outerHTML !== part.outerHTML) old.children[n].replaceWith(part); });
   };
   const complain = (error) => {
-    const note = $(".shelf .complaint");
-    if (!note) return;
-    note.hidden = !error;
-    const [what, fix] = $$("p", note);
-    what.textContent = error?.what ?? "";
-    fix.textContent = error?.fix ?? "";
+    for (const note of $$(".shelf .complaint")) {
+      note.hidden = !error;
+      const [what, fix] = $$("p", note);
+      what.textContent = error?.what ?? "";
+      fix.textContent = error?.fix ?? "";
+    }
   };
   const refresh = async () => {
-    const list = $(".shelf .mine");
-    if (!list?.checkVisibility() || document.hidden) return;
+    const lists = $$(".shelf .mine").filter((list) => list.checkVisibility());
+    if (!lists.length || document.hidden) return;
     try {
       const text = await ask("GET", "recordings");
-      if (text !== shown || !list.childElementCount) put(list, text);
-      shown = text;
+      for (const list of lists) put(list, text);
       if (unreached) complain(null);
       unreached = false;
     } catch (error) {
