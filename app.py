@@ -68,7 +68,7 @@ def serve(config: Config):
     from starlette.staticfiles import StaticFiles
 
     import ui
-    from asr import api, gate
+    from asr import api, gate, zerogpu
     from asr.jobs import Quota, Store, Tools, Worker
     from asr.models import Models
     from asr.pace import paced
@@ -78,7 +78,7 @@ def serve(config: Config):
 
     models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions, pace=paced(config))
     store = Store(config.data_dir.resolve(), Quota.of(config))
-    worker = Worker(Tools(store, config, models.get))
+    worker = Worker(Tools(store, config, *zerogpu.parts(models.get, config)))
     sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.get(spec)).open(*rest))
     tabs = {
         "Live": live.tab,

@@ -118,6 +118,11 @@ def space(env: Mapping[str, str] = os.environ) -> str:
     return env.get("SPACE_ID", "")
 
 
+def on_zerogpu(env: Mapping[str, str] = os.environ) -> bool:
+    """Whether this Space borrows its GPU."""
+    return env.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 def _parse(name: str, text: str, default):
     """`text` as the type of `default`; numbers from 0 up."""
     kind = type(default)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gradio as gr
 
+from asr.config import space
 from asr.models import Models, Status
 from ui import render
 from ui.theme import URL
@@ -13,7 +14,7 @@ SOON, LATER = 1.0, 20.0  # seconds between two looks: while a model is loading, 
 
 def draw(page: gr.Blocks, models: Models) -> None:
     """Draws it, and keeps it true while a model is loading or a better one takes over."""
-    gr.HTML(render.masthead(URL), padding=False)
+    gr.HTML(render.masthead(URL, space()), padding=False)
     with gr.Row(elem_classes="model-row"):
         line = gr.HTML(model_line(models), padding=False)
         again = gr.Button("Try again", size="sm", visible=False, scale=0)

@@ -77,12 +77,18 @@ def model_name(spec: str) -> str:
 # ---- the top of the page ----
 
 
-def masthead(assets: str) -> str:
-    """The name of the house, and the switch between light and dark; `assets` is where the logo is."""
+def masthead(assets: str, space: str = "") -> str:
+    """The name of the house, and the switch between light and dark; `assets` is where the logo is.
+
+    `space`: the Hugging Face Space this is, owner/name, which visitors may make their own.
+    """
+    address = f"https://huggingface.co/spaces/{escape(space)}?duplicate=true"
+    link = f'<a class="duplicate" href="{address}" target="_blank" rel="noopener">Duplicate this Space</a>'
     return (
         f'<header class="masthead"><img src="{assets}/logo.svg" alt="" width="38" height="38">'
         "<div><h1>Parlance</h1><p>Speech to text on your own machine</p></div>"
-        '<button type="button" class="icon theme end" aria-label="Switch between light and dark">'
+        f'<span class="end"></span>{link if space else ""}'
+        '<button type="button" class="icon theme" aria-label="Switch between light and dark">'
         f"{icon('moon', 'moon')}{icon('sun', 'sun')}</button></header>"
     )
 
