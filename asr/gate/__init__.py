@@ -97,12 +97,13 @@ class Gate:
 
 def closed(config: Config, routes: Sequence[BaseRoute]) -> Callable:
     """A lifespan for the application: when it starts, the gate is in place before anybody can ask."""
-    ours = frozenset(getattr(route, "path", "/").split("/")[1] for route in routes) | {"login", "logout"}
+    doors = {"login", "logout"} if config.password else set()
+    ours = doors.union(getattr(route, "path", "/").split("/")[1] for route in routes)
 
     @asynccontextmanager
     async def lifespan(app: Starlette):
         app.debug = False  # Gradio's is on: it shows our code to whoever makes it fail
-        app.middleware_stack = Gate(app.build_middleware_stack(), config, ours)
+        app.middleware_stack = Gate(app.build_middleware_stack(), config, frozenset(ours))
         yield
 
     return lifespan

@@ -63,6 +63,7 @@ class Login:
                 raise Refused("This is no password.", "Type it into the form.", status=413)
         fields = parse_qs(sent.decode(errors="replace"))
         given, to = (fields.get(name, [""])[0] for name in ("password", "next"))
+        self._wrong.allow(neighbourhood(request))  # first: a right guess must not pass either
         if not hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._password):
             self._wrong.take(neighbourhood(request))
             return _page(_ask(to, "That is not the password."), 401)

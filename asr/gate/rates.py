@@ -27,16 +27,21 @@ class Rate:
     def per_minute(cls, requests: int) -> Rate:
         return cls(requests, 60 / requests if requests else 0.0)
 
+    def allow(self, name: object) -> float:
+        """When its bucket will be full after one more; raises Refused (429) where there is none."""
+        now = self.clock()
+        full = max(now, self._full.get(name, now)) + self.each
+        wait = full - now - self.burst * self.each
+        if self.burst and wait > 1e-6:
+            raise too_many("Too many requests came from there.", wait)
+        return full
+
     def take(self, name: object) -> None:
         """One more for `name`; raises Refused (429) when there were too many."""
         if not self.burst:
             return
-        now = self.clock()
-        full = max(now, self._full.pop(name, now)) + self.each
-        wait = full - now - self.burst * self.each
-        if wait > 1e-6:
-            self._full[name] = full - self.each
-            raise too_many("Too many requests came from there.", wait)
+        full = self.allow(name)
+        self._full.pop(name, None)  # to the end: who asked last is forgotten last
         self._full[name] = full
         while len(self._full) > REMEMBERED:
             del self._full[next(iter(self._full))]
