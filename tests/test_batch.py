@@ -9,14 +9,16 @@ import sqlite3
 import subprocess
 import sys
 import time
+import wave
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from asr.__main__ import main
-from asr.audio import decode, wav
+from asr.audio import decode, to_pcm16, wav
 from asr.batch.manifest import Manifest, outputs
 from asr.batch.pace import Pace
 from asr.batch.sources import Source, find
@@ -461,6 +463,20 @@ def test_an_engine_that_takes_one_window_at_a_time_works_too(sphinx):
     assert [h.transcript.text for h in found] == [alone, alone] and alone
 
 
+def test_what_follows_recognition_runs_beside_it_and_never_costs_a_text():
+    def after(key, recording, transcript):
+        if key == "can do":
+            raise ASRError("The speakers cannot be told apart.")
+        named = tuple(replace(s, speaker="Speaker 1") for s in transcript.segments)
+        return replace(transcript, segments=named), ""
+
+    found = heard(opened("for you", "can do", "ask"), Tones(), after=after)
+    assert [found[k].transcript.segments[0].speaker for k in ("for you", "can do", "ask")] == [
+        "Speaker 1", None, "Speaker 1"
+    ]  # fmt: skip
+    assert "cannot be told apart" in found["can do"].damage and found["can do"].transcript.text == "can do"
+
+
 # Sources
 
 
@@ -552,6 +568,23 @@ def test_what_is_not_understood_is_exit_code_2(args, said, tmp_path, monkeypatch
     with pytest.raises(SystemExit) as e:
         main(["batch", ".", *args])
     assert e.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_speakers_are_told_apart_by_their_channels(tmp_path, capsys):
+    (source := tmp_path / "in").mkdir()
+    said = "seven three one two eight zero six", "four nine five three two one zero"
+    (one, _), (two, _) = speak(said[0], tail=6.0), speak(said[1], lead=6.0)
+    both = np.zeros((max(len(one), len(two)), 2), np.int16)
+    both[: len(one), 0], both[: len(two), 1] = to_pcm16(one), to_pcm16(two)
+    with wave.open(str(source / "call.wav"), "wb") as f:
+        f.setparams((2, 2, 16_000, 0, "NONE", ""))
+        f.writeframes(both.tobytes())
+    args = ["batch", str(source), "-o", str(tmp_path / "out"), "-m", str(DIGITS), "-l", "en"]
+    assert main([*args, "--diarize", "channels"]) == 0
+    text = (tmp_path / "out" / "call.txt").read_text()
+    assert text == f"Speaker 1: {said[0]}\nSpeaker 2: {said[1]}\n"
+    assert main(args) == 0
+    assert "1 heard" in capsys.readouterr().out, "without speakers it is other work"
 
 
 def test_watching_takes_what_comes_and_leaves_what_is_still_being_written(tmp_path):

@@ -35,6 +35,7 @@ class Recipe:
     hotwords: str | None = None
     words: bool = False
     share: bool = False
+    stages: str = ""  # alignment and speakers
 
     @property
     def key(self) -> bytes:

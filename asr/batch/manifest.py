@@ -48,6 +48,7 @@ ON CONFLICT (path) DO UPDATE SET
   state = iif(size = excluded.size AND stamp = excluded.stamp, state, 'changed'),
   size = excluded.size, stamp = excluded.stamp, guess = excluded.guess, seen = excluded.seen
 """
+UNNAMED = "SELECT id, name FROM recording WHERE output IS NULL AND id > ? ORDER BY id LIMIT 10000"
 COUNTED = """count(*), coalesce(sum(state IN ('done', 'text')), 0), coalesce(sum(state = 'failed'), 0),
   total(iif(state IN ('done', 'text'), seconds, 0)), total(iif(state IS NULL, guess, 0))"""
 ANEW = "state = NULL, tries = 0, deaths = 0, seconds = NULL, what = NULL, fix = NULL, result = NULL"
@@ -124,9 +125,10 @@ class Manifest:
             db.execute(f"UPDATE recording SET recipe = :recipe, {ANEW} WHERE {other}", here)
             worth = "state = 'failed' AND seen = :look AND (:again OR NOT lasting)"
             db.execute(f"UPDATE recording SET {ANEW} WHERE {worth}", here)
-            unnamed = db.execute("SELECT id, name FROM recording WHERE output IS NULL").fetchall()
-            for id, name in unnamed:
-                self._call(id, _name(name))
+            last = 0
+            while some := db.execute(UNNAMED, (last,)).fetchall():  # a few at a time: there may be millions
+                for last, name in some:
+                    self._call(last, _name(name))
 
     def _call(self, id: int, name: str) -> None:
         """The first name that nobody has yet: talk, talk.mp3, talk.mp3-2. It stays for good."""

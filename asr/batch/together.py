@@ -6,9 +6,11 @@ is ready and never waits for the end of a file. What one recording does to it co
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from threading import Event
 
@@ -26,7 +28,11 @@ from asr.windows import Window
 BETWEEN = np.zeros(SAMPLE_RATE // 2, np.float32)  # of two recordings that share a window
 STREAK = 8  # recordings in a row that the engine fails on: then it is the engine
 
+LATER = 4  # recordings at most whose text is there and whose speakers are not
+
 Open = Callable[[], Recording | None]
+# Key, recording and transcript to a better transcript, and what to tell people about it.
+After = Callable[[object, Recording, Transcript], tuple[Transcript, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Hall:
     share: bool = False  # windows among short recordings
     vad: Callable[[], VoiceDetector] = Silero
     advanced: Callable[[float], None] = lambda seconds: None
+    after: After | None = None  # alignment and speakers: what follows recognition, beside the engine
 
     @property
     def size(self) -> int:
@@ -133,14 +140,34 @@ def _together(recordings, hall: Hall) -> Iterator[Heard]:
     with (
         several(runs, hall.threads, 2 * hall.size, stop) as pieces,
         ahead(_filled(pieces, hall), 2 * hall.size, stop) as coming,
+        ThreadPoolExecutor(1, "after") as beside,
     ):
+        later: deque[Future[Heard]] = deque()
         for gathered in _gathered(coming, hall.size):
             engine.hear([item for item in gathered if isinstance(item, _Filled)])
             for job in (item for item in gathered if isinstance(item, _Job)):
-                with closing(job):
-                    if job.hearing:
-                        hall.advanced(job.hearing.recording.duration - job.upto)
-                    yield job.outcome(hall.options.task)
+                if job.hearing:
+                    hall.advanced(job.hearing.recording.duration - job.upto)
+                if hall.after and job.hearing and not job.error:
+                    later.append(beside.submit(_finished, job, hall))
+                else:
+                    yield _finished(job, hall)
+            while later and (len(later) > LATER or later[0].done()):
+                yield later.popleft().result()
+        yield from (finished.result() for finished in later)
+
+
+def _finished(job: _Job, hall: Hall) -> Heard:
+    """The outcome, with what comes after recognition; where that fails the text stays whole."""
+    with closing(job):
+        found = job.outcome(hall.options.task)
+        if not hall.after or not found.transcript:
+            return found
+        try:
+            better, says = hall.after(job.key, job.hearing.recording, found.transcript)
+            return replace(found, transcript=better, damage=f"{found.damage} {says}".strip())
+        except Exception as e:
+            return replace(found, damage=f"{found.damage} The text is whole, but: {e}".strip())
 
 
 def _pieces(job: _Job, opened: Open, hall: Hall, stop: Event) -> Iterator[_Piece | _Job]:

@@ -21,10 +21,12 @@ from functools import partial
 from pathlib import Path
 
 from asr.commands.progress import Progress, clock
+from asr.commands.stages import After, add_stages, stages, timed
 from asr.commands.wishes import add_wishes, asked, load, spoken
 from asr.commands.writing import unwritable, write_whole
 from asr.config import Config
 from asr.errors import BackendUnavailable
+from asr.types import Transcript
 
 EXIT = (
     "Exit code: 0 all done, 1 some were set aside or it could not go on, 2 not understood, 130 interrupted."
@@ -61,6 +63,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="write files and the manifest into DIR",
     )
     add_wishes(p)
+    add_stages(p)
     add("--share", action="store_true", help="short recordings share a window of the model: several times as "
         "fast, but a word at an edge may fall to a neighbour; needs -l")  # fmt: skip
     add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N",
@@ -83,6 +86,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     args = p.parse_args(argv)
     if why := unwritable(args.output):
         p.error(f"-o {args.output}: {why}")
+    if args.engine == "ray" and (args.align or args.diarize or args.speakers):
+        p.error("--align, --diarize and --speakers need --engine local")
     if args.share and (not args.language or args.task == "translate"):
         p.error("--share needs one language for all: add -l, and leave --task out")
     return args
@@ -102,6 +107,7 @@ class _Run:
         from asr.batch.report import Tally
 
         self.args, self.shelf, self.manifest = args, shelf, manifest
+        self.wanted = stages(args)
         self.config = replace(config, model=_model(config))
         self.recipe = Recipe(
             model=self.config.model,
@@ -111,6 +117,7 @@ class _Run:
             hotwords=args.hotwords,
             words=args.words or not {"srt", "vtt"}.isdisjoint(args.format),
             share=args.share,
+            stages=str(self.wanted) if self.wanted.any else "",
         )
         self.archive = Archive(manifest, shelf, config.max_audio_hours * 3600, args.tries)
         self.tally, self.progress, self.backend = Tally(), Progress("batch"), None
@@ -152,7 +159,16 @@ class _Run:
     def _local(self):
         self.backend = self.backend or load(self.config)
         hall = _hall(self.args, self.config, self.backend)
-        return self.archive.run(replace(hall, advanced=self._advanced))
+        after = self._after if self.wanted.any else None
+        return self.archive.run(replace(hall, advanced=self._advanced, after=after))
+
+    def _after(self, id, recording, transcript) -> tuple[Transcript, str]:
+        """Alignment and speakers of one recording; what was not to be had is told."""
+        path, notes = self.manifest.row(id).path, _Notes()
+        source = None if "://" in path else Path(path)
+        after = After(recording, source, self.config, notes)
+        better, done = after.run(self.wanted, transcript, spoken(self.args, self.config))
+        return better, "" if done else " ".join(notes.said)
 
     def _on_ray(self):
         """The engines, all told: each decodes ahead with its share of the processors."""
@@ -225,7 +241,21 @@ def _hall(args: argparse.Namespace, config: Config, backend=None):
     from asr.models import Models
 
     backend = backend or Models(config).get()
-    return Hall(backend, asked(args, config, backend), args.workers, args.share)
+    options = timed(asked(args, config, backend), stages(args), backend)
+    return Hall(backend, options, args.workers, args.share)
+
+
+class _Notes:
+    """What a recording's stages say: kept, where `transcribe` would print it."""
+
+    def __init__(self):
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def show(self, text: str) -> None:
+        """Every recording's progress would be too much."""
 
 
 def _model(config: Config) -> str:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from asr.config import Config
 from asr.errors import ASRError, Unsupported
-from asr.types import Transcript
+from asr.types import Options, Transcript
 
 if TYPE_CHECKING:
     from asr.audio import Recording
+    from asr.backends import Backend
     from asr.commands.progress import Progress
     from asr.diarize import Count
 
@@ -52,6 +53,16 @@ def stages(args: argparse.Namespace) -> Stages:
         raise Unsupported("A translation cannot be aligned with what was said.", "Leave out --align.")
     low, high = args.speakers or (None, None)
     return Stages(args.align, rung, Count(exact=low) if low == high else Count(low=low, high=high))
+
+
+def timed(options: Options, wanted: Stages, backend: Backend) -> Options:
+    """With word times wherever they help, and only from an engine that has some."""
+    if wanted.align:
+        return replace(options, word_timestamps="words" in backend.can)
+    if options.word_timestamps and "words" not in backend.can:
+        raise Unsupported(f"{backend.spec} gives no word times.", "Add --align, or leave --words out.")
+    helped = wanted.rung != "none" and "words" in backend.can and options.task == "transcribe"
+    return replace(options, word_timestamps=options.word_timestamps or helped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,12 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from asr.commands.progress import Progress
-from asr.commands.stages import Stages, add_stages, stages
+from asr.commands.stages import add_stages, stages, timed
 from asr.commands.wishes import add_wishes, asked, load
 from asr.commands.writing import names, unwritable
 from asr.config import Config
-from asr.errors import Unsupported
-from asr.types import Options
-
-if TYPE_CHECKING:
-    from asr.backends import Backend
 
 EXIT = "Exit code: 0 all done, 1 some failed, 2 not understood, 130 interrupted."
 
@@ -41,7 +35,7 @@ def main(argv: list[str]) -> int:
     config = Config.from_env()
     config = replace(config, model=args.model or config.model, device=args.device or config.device)
     backend = load(config)
-    options = _timed(asked(args, config, backend), wanted, backend)
+    options = timed(asked(args, config, backend), wanted, backend)
     backends.check(backend, options)
     job = Job(backend, options, config, wanted, args.format, args.output, names(here))
     failed = len(files) - sum([transcribe(file, job) for file in here])
@@ -70,16 +64,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     if args.output and (why := unwritable(args.output)):
         p.error(f"-o {args.output}: {why}")
     return args
-
-
-def _timed(options: Options, wanted: Stages, backend: Backend) -> Options:
-    """With word times wherever they help, and only from an engine that has some."""
-    if wanted.align:
-        return replace(options, word_timestamps="words" in backend.can)
-    if options.word_timestamps and "words" not in backend.can:
-        raise Unsupported(f"{backend.spec} gives no word times.", "Add --align, or leave --words out.")
-    helped = wanted.rung != "none" and "words" in backend.can and options.task == "transcribe"
-    return replace(options, word_timestamps=options.word_timestamps or helped)
 
 
 def _is_there(file: str) -> bool:
