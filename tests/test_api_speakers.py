@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -37,8 +38,9 @@ def house(shared, monkeypatch):
     """Tones whose speakers are those of `turns`; each call of the diarizer is remembered."""
     shared.asked = []
 
-    def diarize(recording, *, config, progress):
+    def diarize(recording, *, source, config, progress):
         shared.asked.append(recording.duration)
+        shared.source = source.read_bytes() if source else None
         progress(0.5)
         return shared.answer(recording)
 
@@ -85,6 +87,14 @@ def test_a_stream_brings_text_first_and_speakers_when_they_are_known(house):
     assert [(e["speaker"], e["text"].strip()) for e in found[1:3]] == [("A", FIRST), ("B", SECOND)]
     assert found[0]["delta"] == found[-1]["text"] == f"{FIRST} {SECOND}"
     assert "".join(e["text"] for e in found[1:3]).strip() == found[-1]["text"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux opens a file without a name again")
+def test_the_diarizer_gets_the_file_as_it_was_sent_for_its_channels(house):
+    for stream in ("false", "true"):
+        house.source = None
+        diarized(house, stream=stream)
+        assert house.source == wav(meeting())
 
 
 def test_whoever_cannot_be_told_is_unknown(house):
@@ -182,7 +192,7 @@ def test_a_client_that_hangs_up_stops_the_telling_apart(house, monkeypatch):
     """While its stream is kept alive, and while it waits for a whole answer."""
     began, ended = threading.Event(), threading.Event()
 
-    def diarize(recording, *, config, progress):
+    def diarize(recording, *, source, config, progress):
         began.set()
         try:
             while True:

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, aclosing
 from typing import TypeVar
 
 import anyio
-import numpy as np
 from fastapi.responses import StreamingResponse
 
 from asr.api import answers, errors, speakers
@@ -28,7 +27,7 @@ async def told(
     ask: Transcription,
     recording: Recording,
     segments: AsyncIterator[Segment],
-    clips: dict[str, np.ndarray],
+    known: speakers.Known,
 ) -> AsyncIterator[bytes]:
     """transcript.text.delta as segments come, then transcript.text.done; or an error, and no more.
 
@@ -43,7 +42,7 @@ async def told(
             heard.append(segment)
             yield answers.sse(answers.delta(before, text, segment, logprobs))
         if ask.response_format == "diarized_json":
-            work = speakers.told_apart(server, recording, tuple(heard), clips)
+            work = speakers.told_apart(server, recording, tuple(heard), known)
             async with aclosing(_alive(work)) as waiting:
                 async for found in waiting:
                     if found is None:

@@ -81,14 +81,14 @@ async def _serve(server: Server, request: Request, kind: type[schema.Translation
             raise Refused(
                 "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
             )
-        clips = await unless_gone(request, speakers.references(server, ask))
+        known = await unless_gone(request, speakers.known(server, ask, form.file))
         opening = stack.enter_async_context(recognising(server, ask, form, task))
         recording, segments = await unless_gone(request, opening)
         if isinstance(ask, schema.Transcription) and ask.stream:
-            return Stream(told(server, ask, recording, segments, clips), stack.pop_all())
+            return Stream(told(server, ask, recording, segments, known), stack.pop_all())
         heard = await unless_gone(request, collected(segments))
         if ask.response_format == "diarized_json":
-            heard = await unless_gone(request, speakers.told_apart(server, recording, heard, clips))
+            heard = await unless_gone(request, speakers.told_apart(server, recording, heard, known))
         text, media = answers.body(ask, Transcript(heard, recording.duration, task))
         return Response(text.encode("utf-8", "replace"), media_type=media)
 

@@ -10,9 +10,12 @@ import base64
 import binascii
 import io
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count, product
+from pathlib import Path
 from string import ascii_uppercase
+from typing import BinaryIO
 
 import anyio
 import numpy as np
@@ -34,28 +37,41 @@ BYTES = 4 * 2**20  # of one clip: 10 s of stereo at 96 kHz and 16 bits
 REFERENCES = "known_speaker_references[]"
 
 
-async def references(server: Server, ask: object) -> dict[str, np.ndarray]:
-    """What is said in the reference clips, by name: float32 (n,). Raises Refused."""
-    if not isinstance(ask, Transcription) or not ask.known_speaker_names:
-        return {}
-    given = zip(ask.known_speaker_names, ask.known_speaker_references, strict=True)
-    return {name: await anyio.to_thread.run_sync(_clip, server, name, url) for name, url in given}
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a request says about who speaks."""
+
+    clips: dict[str, np.ndarray]  # speech of people, by name: float32 (n,)
+    source: Path | None  # the file as it was sent: its channels may be speakers
+
+
+async def known(server: Server, ask: object, file: BinaryIO) -> Known:
+    """The reference clips, decoded, and where the file can be opened once more. Raises Refused."""
+    source = Path(f"/proc/self/fd/{file.fileno()}")  # it has no name, and only Linux gives it one
+    clips = {}
+    if isinstance(ask, Transcription):
+        for name, url in zip(ask.known_speaker_names, ask.known_speaker_references, strict=True):
+            clips[name] = await anyio.to_thread.run_sync(_clip, server, name, url)
+    return Known(clips, source if source.exists() else None)
 
 
 async def told_apart(
-    server: Server, recording: Recording, heard: Sequence[Segment], clips: dict[str, np.ndarray]
+    server: Server, recording: Recording, heard: Sequence[Segment], known: Known
 ) -> tuple[Segment, ...]:
     """The segments with speakers, as OpenAI names them. Whoever stops waiting stops the work."""
-    return await anyio.to_thread.run_sync(partial(_told_apart, server, recording, heard, clips))
-
-
-def _told_apart(server, recording, heard, clips) -> tuple[Segment, ...]:
     if not heard:
         return ()
+    return await anyio.to_thread.run_sync(partial(_told_apart, server, recording, heard, known))
+
+
+def _told_apart(server, recording, heard, known: Known) -> tuple[Segment, ...]:
     found = diarize(
-        recording, config=server.config, progress=lambda _: anyio.from_thread.check_cancelled()
+        recording,
+        source=known.source,
+        config=server.config,
+        progress=lambda _: anyio.from_thread.check_cancelled(),
     )
-    segments = assign(heard, found)
+    clips, segments = known.clips, assign(heard, found)
     for speaker, name in enrolment.known(recording, found.exclusive, clips).items():
         segments = merged(segments, {speaker}, name)
     letters = _letters(besides=clips)
