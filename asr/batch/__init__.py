@@ -2,9 +2,11 @@
 
     sources    folders, globs, lists and addresses -> the recordings there are
     manifest   what is known of each: its content, how far it is, why it failed (SQLite)
+    shelf      where the transcripts stand, each file whole or not there
     together   windows of different recordings fill one batch: the engine never waits between files
     archive    all of it: what is done is skipped, what fails is tried again and then set aside
-    report     how fast it goes, how long it will take, what it cost
+    cluster    the same with engines on Ray
+    pace       how fast it goes, how long it will take, what it cost; report: what became of it
 
 A recording is known by its content (BLAKE2b of its bytes) and by what was asked (model and options):
 renamed files and duplicates are not heard twice. The one moment that counts is when a transcript's

@@ -25,7 +25,7 @@ from asr.commands.stages import After, add_stages, stages, timed
 from asr.commands.wishes import add_wishes, asked, load, spoken
 from asr.commands.writing import unwritable, write_whole
 from asr.config import Config
-from asr.errors import BackendUnavailable
+from asr.errors import ASRError, BackendUnavailable
 from asr.types import Transcript
 
 EXIT = (
@@ -229,9 +229,12 @@ class _Run:
         found = report(self.manifest, self.tally, self.pace, asdict(self.recipe), self.args.price)
         self.progress.clear()
         path = self.shelf.folder / ".parlance" / "report.json"
-        write_whole(path, (json.dumps(found, indent=1) + "\n").encode())
         print(table(found))
-        print(f"report      {path}", flush=True)
+        try:
+            write_whole(path, (json.dumps(found, indent=1) + "\n").encode())
+            print(f"report      {path}", flush=True)
+        except ASRError as e:  # a full disk, say, which has ended the run already: that is what counts
+            self.progress.say(str(e))
         return found
 
 
