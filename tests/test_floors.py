@@ -86,6 +86,7 @@ ONLY_HERE = {
     "faster_whisper": ("asr.backends.faster_whisper", "asr.bench"),
     "ctranslate2": ("asr.backends.faster_whisper", "asr.machine", "asr.bench"),
     "pocketsphinx": ("asr.backends.pocketsphinx",),
+    "docx": ("asr.document",),
     "onnx_asr": ("asr.backends.onnx",),
     "transformers": ("asr.backends.transformers",),
     "spaces": ("asr.zerogpu",),

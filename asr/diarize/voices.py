@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from asr.audio import SAMPLE_RATE
 
 MEL_HOP = 160  # samples: 10 ms
-LENGTH = 160  # mel frames that one vector is computed from: 1.6 s
 SIZE = 256
 # The mean energy of a frame at which the encoder was trained: speech at -30 dBFS as Resemblyzer levels
 # it, which silences its first power of ten by. (Measured on its own preprocessing.)
@@ -47,7 +46,7 @@ class Encoder:
 
     @torch.inference_mode()
     def __call__(self, mels: Sequence[np.ndarray]) -> np.ndarray:
-        """Mel frames, each (LENGTH, 40), to vectors of length 1: float32 (n, SIZE)."""
+        """Pieces of mel frames, (k, 40) with one k for all, to vectors of length 1: float32 (n, SIZE)."""
         vectors = [np.zeros((0, SIZE), np.float32)]
         for i in range(0, len(mels), BATCH):
             x = torch.from_numpy(np.stack(mels[i : i + BATCH]))
