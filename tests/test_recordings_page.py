@@ -140,6 +140,11 @@ def test_several_files_are_several_recordings(app, visit, recording, tmp_path, s
     page.wait_for_selector(".result .jobs >> text=not an audio or video file")
     assert page.locator(".result .jobs a.open").count() == 2
     assert shelf(page).count() == 3
+    for _ in ("light", "dark"):
+        assert page.evaluate(pages.CONTRAST) == []
+        page.click(".theme")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_recording_is_renamed_and_really_deleted(visit, recording, tmp_path):

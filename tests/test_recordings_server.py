@@ -1,5 +1,6 @@
 """A real server that is killed and started again, and what strangers may send it. No browser."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -135,3 +136,20 @@ def test_hostile_requests_are_refused(app):
     assert send(f"{app}recordings", "POST", b" " * 5000, **me) == 413
     for id in ("../../x", "%2e%2e", "x" * 22, "'"):
         assert send(f"{app}recordings/{id}/upload", "GET", **me) in (400, 404)
+
+
+def test_an_upload_is_what_was_announced_in_pieces_that_may_come_twice(app):
+    me, url = {"X-Parlance-Browser": "1" * 64}, f"{app}recordings"
+    request = urllib.request.Request(url, b'{"name": "a.wav", "size": 10}', me)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        here = f"{url}/{json.load(answer)['id']}"
+    assert send(f"{here}/again", "POST", b"{}", **me) == 409  # it has not come yet
+    assert send(f"{here}/upload?at=0", "PUT", b"01234", **me) == 200
+    for at, body, status in (("6", b"6", 409), ("x", b"5", 409), ("5", b"567890", 413), ("3", b"34567", 200)):
+        assert send(f"{here}/upload?at={at}", "PUT", body, **me) == status, (at, body)
+    assert send(f"{here}/upload?at=8", "PUT", b"89", **me | {"X-Parlance-Browser": "2" * 64}) == 404
+    assert send(f"{here}/upload?at=8", "PUT", b"89", **me) == 200
+    assert send(f"{here}/again", "POST", b'{"stages": ["decode", "rm"]}', **me) == 400
+    assert send(f"{here}/again", "POST", b"{}", **me) == 200
+    assert send(f"{here}/upload?at=0", "PUT", b"other", **me) == 409  # it is being worked on
+    assert send(here, "DELETE", **me) == 200 and send(f"{here}/upload", "GET", **me) == 404
