@@ -525,6 +525,7 @@ def test_another_copy_of_ourselves_hears_what_the_same_model_hears_here(monkeypa
     configure(monkeypatch, ourselves, patience=120)
     there = backends.load("remote:auto")
     assert {"words", "detect", "hotwords", "prompt", "batch", "mend"} <= there.can
+    assert there.window == digits.window == 15, "it is sent what its model hears best"
     pause = np.zeros(SAMPLE_RATE, np.float32)
     spoken = ["one two three four", "seven eight nine", "five zero six"]
     talk = decode(np.concatenate([np.r_[speak(s), pause] for s in spoken]))

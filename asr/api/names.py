@@ -80,6 +80,12 @@ class Names:
             await asyncio.sleep(0.05)
         return await anyio.to_thread.run_sync(self.models.get, spec, abandon_on_cancel=True)
 
+    def window(self, name: str) -> float | None:
+        """`Batching.window` of a model that may be named; None as long as it is not loaded. Never waits."""
+        spec = None if name in OURS else name
+        ready = self.models.status(spec).state == "ready"
+        return getattr(self.models.get(spec), "window", None) if ready else None
+
     def state(self) -> dict:
         """For /healthz: whether the default can be used now."""
         status = self.models.status()

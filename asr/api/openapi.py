@@ -120,6 +120,8 @@ class Model(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    # Parlance's own: seconds of audio it hears best in one go; null until it is loaded.
+    window: float | None = None
 
 
 class Models(BaseModel):

@@ -152,6 +152,5 @@ def options_for(ask: schema.Translation, backend: Backend, task: Task) -> Option
 
 
 def _model(server: Server, id: str) -> openapi.Model:
-    return openapi.Model(
-        id=id, created=server.started, owned_by=id.partition(":")[0] if ":" in id else "parlance"
-    )
+    owner = id.partition(":")[0] if ":" in id else "parlance"
+    return openapi.Model(id=id, created=server.started, owned_by=owner, window=server.names.window(id))

@@ -50,7 +50,7 @@ class Remote:
 
     def __init__(self, connection: Connection, found: Found):
         self.spec, self.device = connection.spec, connection.host
-        self.batch_size, self.window = connection.at_once, LONGEST
+        self.batch_size, self.window = connection.at_once, found.window
         model = found.wires["transcribe"].model or ""
         self.languages = frozenset({"en"} if model.endswith(".en") else languages.NAMES)
         self._connection, self._found, self._wires = connection, found, dict(found.wires)

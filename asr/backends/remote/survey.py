@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from asr.backends.remote.wire import Wire, declared, easier, is_ours
 from asr.types import Options, Task
 
 PROBE = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE).astype(np.float32)  # a second of faint noise
+WINDOW = 30.0  # seconds: what Whisper hears at once, and any server takes
 PATH = {"transcribe": "/audio/transcriptions", "translate": "/audio/translations"}
 _SPEECH = re.compile(r"whisper|transcri|asr|parakeet|canary|voxtral|speech|sphinx", re.IGNORECASE)
 
@@ -31,6 +33,7 @@ class Found:
     wires: dict[Task, Wire]  # how it wants to be asked at each path it has
     names_languages: bool  # its answers say which language was spoken
     mends: bool = False  # it has tried again, before it answers, what fails by its scores
+    window: float = WINDOW  # seconds of audio to send at a time
 
 
 async def survey(connection: Connection, model: str) -> Found:
@@ -52,7 +55,8 @@ async def survey(connection: Connection, model: str) -> Found:
         wires["translate"] = asked
     what = f"the model {name}" if wires["transcribe"].model else "one model of its own"
     log.info("The endpoint %s runs %s; asked as %s.", connection.host, what, ", ".join(wires))
-    return Found(base, wires, told.names_languages, mends=ours)
+    window = await _window(connection, base, name) if ours else None
+    return Found(base, wires, told.names_languages, ours, window or WINDOW)
 
 
 def _bases(url: str) -> list[str]:
@@ -64,6 +68,18 @@ async def _models(connection: Connection, base: str) -> list[str]:
     """The models the server lists; none where it has no list, or keeps it to itself."""
     _, found = await connection.ask("GET", f"{base}/models", _listed)
     return found or []
+
+
+async def _window(connection: Connection, base: str, name: str | None) -> float | None:
+    """How much a Parlance's model hears best in one go; it has just been asked, so it is loaded."""
+
+    def read(answer: Answer) -> float | None:
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            found = {m["id"]: m["window"] for m in json.loads(answer.body)["data"]}
+            return min(WINDOW, max(1.0, float(found[name])))
+
+    _, window = await connection.ask("GET", f"{base}/models", read)
+    return window
 
 
 def _listed(answer: Answer) -> list[str]:
