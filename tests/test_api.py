@@ -324,7 +324,7 @@ def test_models_lists_what_may_be_named():
         ask(house)  # by now the default is chosen
         assert house.client.get("/v1/models").json()["data"][0]["id"] == "tones:pure"
         one = house.client.get("/v1/models/tones:other").json()
-        assert set(one) == {"id", "object", "created", "owned_by"} and one["object"] == "model"
+        assert set(one) == {"id", "object", "created", "owned_by", "window"} and one["object"] == "model"
         assert house.client.get("/v1/models/whisper-1").json()["id"] == "whisper-1"
         assert ask(house, model="tones:other").json()["text"] == SPEECH
         assert ask(house, model="small").status_code == 200
