@@ -20,7 +20,8 @@ from fastapi.concurrency import run_in_threadpool
 from ray import serve
 
 from asr.audio import Limits, decode
-from asr.batch.together import Hall, together
+from asr.batch.filling import Hall
+from asr.batch.together import together
 from asr.config import Config
 from asr.errors import ASRError
 from asr.models import Models

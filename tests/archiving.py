@@ -11,10 +11,10 @@ import numpy as np
 
 from asr.audio import SAMPLE_RATE, to_pcm16
 from asr.batch.archive import Archive, Event, Recipe
+from asr.batch.filling import Hall
 from asr.batch.manifest import Manifest
 from asr.batch.shelf import Shelf
 from asr.batch.sources import find
-from asr.batch.together import Hall
 from asr.types import Options
 from tests.tones import WORDS, Tones, loud, say, silence
 

@@ -19,10 +19,11 @@ import pytest
 
 from asr.__main__ import main
 from asr.audio import decode, to_pcm16, wav
+from asr.batch.filling import Hall
 from asr.batch.manifest import Manifest, outputs
 from asr.batch.pace import Pace
 from asr.batch.sources import Source, find
-from asr.batch.together import Hall, together
+from asr.batch.together import together
 from asr.errors import ASRError, BackendUnavailable, Busy, Unsupported
 from asr.pipeline import transcribe
 from asr.types import Options
@@ -448,6 +449,21 @@ def test_short_recordings_can_share_windows_and_keep_their_own_words():
     assert [found[i].transcript.text for i in range(18)] == sentences
     assert [found[i].transcript.segments[0].start for i in range(18)] == pytest.approx([1.0] * 18, abs=0.1)
     assert sum(backend.batches) <= 4 < 18
+
+
+def test_shared_windows_lose_no_text_that_came_without_words():
+    class Wordless(Tones):
+        def transcribe_batch(self, windows, options):
+            found = super().transcribe_batch(windows, options)
+            return [[replace(p, words=()) for s in each for p in split(s)] for each in found]
+
+    def split(segment):
+        return [segment.part([w]) for w in segment.words]
+
+    found = heard(opened("ask not", "for you", "can do"), Wordless(), share=True)
+    assert {k: h.transcript.text for k, h in found.items()} == {
+        k: k for k in ("ask not", "for you", "can do")
+    }
 
 
 def test_audio_that_is_done_is_counted_to_the_second():

@@ -10,10 +10,10 @@ from contextlib import closing
 import pytest
 
 from asr.batch.archive import Archive, Recipe
+from asr.batch.filling import Hall
 from asr.batch.manifest import Manifest
 from asr.batch.shelf import Shelf
 from asr.batch.sources import find
-from asr.batch.together import Hall
 from asr.types import Options
 from tests.archiving import save
 from tests.test_batch import ROOT, archive, expected, texts

@@ -15,9 +15,10 @@ from threading import Lock
 from typing import BinaryIO
 
 from asr.audio import Limits, Recording, decode
+from asr.batch.filling import Hall, Heard
 from asr.batch.manifest import Manifest, Row
 from asr.batch.shelf import Shelf
-from asr.batch.together import Hall, Heard, together
+from asr.batch.together import together
 from asr.errors import ASRError
 from asr.formats import from_json, to_json
 

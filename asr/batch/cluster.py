@@ -21,8 +21,9 @@ from ray.exceptions import RayActorError
 
 from asr.audio import Limits, decode
 from asr.batch.archive import Archive, Desk, Event, read
+from asr.batch.filling import Hall, Heard
 from asr.batch.manifest import Row
-from asr.batch.together import Hall, Heard, together
+from asr.batch.together import together
 from asr.errors import ASRError, BackendUnavailable
 
 SHARE = 600.0  # guessed seconds of audio in a share: a death costs no more, and calls stay rare

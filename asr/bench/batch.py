@@ -28,10 +28,10 @@ from asr import backends, catalogue, machine
 from asr.audio import decode
 from asr.backends import Batching
 from asr.batch.archive import Archive, Recipe
+from asr.batch.filling import Hall
 from asr.batch.manifest import Manifest
 from asr.batch.shelf import Shelf
 from asr.batch.sources import find
-from asr.batch.together import Hall
 from asr.bench.words import align, plain
 from asr.errors import ConfigError
 from asr.formats import to_txt

@@ -28,7 +28,8 @@ import numpy as np
 from asr import backends, catalogue, machine
 from asr.audio import decode
 from asr.backends import Backend
-from asr.batch.together import Hall, together
+from asr.batch.filling import Hall
+from asr.batch.together import together
 from asr.bench.samples import HUB, Sample, samples
 from asr.errors import BackendUnavailable
 from asr.types import Options

@@ -240,7 +240,7 @@ class _Run:
 
 def _hall(args: argparse.Namespace, config: Config, backend=None):
     """Who listens; without a backend, the model is loaded here, in a process of Ray."""
-    from asr.batch.together import Hall
+    from asr.batch.filling import Hall
     from asr.models import Models
 
     backend = backend or Models(config).get()
