@@ -77,9 +77,9 @@ def cast(first: Iterable[str], operations: Iterable[Mapping]) -> list[str | None
     for o in operations:
         if o["op"] == "speakers":
             places = list(dict.fromkeys(row[2] for row in o["turns"]))
-        elif o["op"] == "merge" and o["speaker"] in places:
+        elif o["op"] == "merge" and o["speaker"] and o["speaker"] in places:
             places[places.index(o["speaker"])] = None
-        elif o["op"] == "rename" and o["speaker"] in places:
+        elif o["op"] == "rename" and o["speaker"] and o["speaker"] in places:
             places[places.index(o["speaker"])] = _name(o["name"])
         elif o["op"] in ("rename", "speaker"):
             name = _name(o["name"] if o["op"] == "rename" else o["speaker"])

@@ -117,9 +117,9 @@ def _said(fields: dict) -> dict:
 
 
 def expire(folder: Path, hours: float, spare: Container[str]) -> None:
-    """Delete the journals nobody has written to for `hours`, but for the sessions to `spare`."""
+    """Delete the text and sound nobody has written to for `hours`, but for the sessions to `spare`."""
     oldest = time.time() - hours * 3600
-    for path in folder.glob("*.jsonl"):
+    for path in [*folder.glob("*.jsonl"), *folder.glob("*.pcm")]:
         with suppress(FileNotFoundError):
             if path.stem not in spare and path.stat().st_mtime < oldest:
                 path.unlink()

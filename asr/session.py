@@ -21,6 +21,7 @@ import numpy as np
 from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError, Busy, SessionOver
 from asr.journal import Entry, Gap, Journal
+from asr.kept import Kept
 from asr.live import Update
 from asr.seam import offset
 from asr.source import House, Leg, Now, Source, State, Stream
@@ -38,6 +39,7 @@ class Session:
 
     def __init__(self, house: House, id: str, journal: Journal):
         self.id, self.journal, self._house = id, journal, house
+        self.kept, self.keeping = Kept(journal.path.with_suffix(".pcm")), False
         self.model: str | None = None
         self.error: ASRError | None = None
         self.heard = max((e.end for e in journal.entries), default=0.0)
@@ -159,6 +161,8 @@ class Session:
             except ASRError as e:
                 self._failed(leg, e)
                 return False
+            if self.keeping:
+                self.kept.write(round(leg.end * SAMPLE_RATE), audio)
             leg.samples += len(audio)
             self.heard = leg.end
             self._tail = np.concatenate([self._tail, audio])[-TAIL:]
@@ -279,12 +283,9 @@ class Session:
         )
 
     def _unwritten(self) -> str:
-        failed = self.journal.failed
-        return (
-            "The server cannot write this transcript to its disk: download it before you leave."
-            if failed
-            else ""
-        )
+        if self.journal.failed:
+            return "The server cannot write this transcript to its disk: download it before you leave."
+        return "The server cannot write the sound to its disk: it is not kept." if self.kept.failed else ""
 
     @property
     def behind(self) -> float:

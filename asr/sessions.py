@@ -67,6 +67,7 @@ class Sessions:
         session.drop()
         session.journal.over = True
         session.journal.delete()
+        session.kept.delete()
         session.tell()
 
     def admit(self, session: Session) -> None:

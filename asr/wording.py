@@ -69,7 +69,7 @@ def _unspaced(chunk: str, known: dict[str, list[str]]) -> Iterator[str]:
 
 def _aligned(segment: Segment, tokens: Sequence[str]) -> Iterator[Word]:
     old = segment.words
-    for i, j, k, m in _matched([_key(w.word) for w in old], [_key(t) for t in tokens]):
+    for i, j, k, m in _matched([same(w.word) for w in old], [same(t) for t in tokens]):
         if j - i == m - k:
             pairs = zip(old[i:j], tokens[k:m], strict=True)
             yield from (w if w.word == t else replace(w, word=t, probability=None) for w, t in pairs)
@@ -95,8 +95,8 @@ def _matched(old: list[str], new: list[str]) -> Iterator[tuple[int, int, int, in
     yield len(old) - tail, len(old), len(new) - tail, len(new)
 
 
-def _key(word: str) -> str:
-    """What makes two words the same one: not their case, not their punctuation."""
+def same(word: str) -> str:
+    """What two words have in common that are the same one: not their case, not their punctuation."""
     return re.sub(r"\W+", "", word.casefold()) or word.strip()
 
 

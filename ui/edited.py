@@ -18,9 +18,10 @@ from asr import edits
 from asr.errors import UnknownJob
 from asr.jobs import Job, Store
 from asr.speakers import names
-from asr.types import Segment, Transcript, Turn
+from asr.types import Segment, Transcript, Turn, Word
 from asr.wording import words
 from ui.render import model_name
+from ui.revised import retold, revised
 
 UNSURE = 0.5  # probability below which a word is marked
 REMEMBERED = 24  # edited transcripts; they share most of their lines
@@ -36,6 +37,8 @@ class Edited:
     transcript: Transcript
     turns: Sequence[Turn] = ()  # as the diarization heard them
     redo: int = 0  # operations that can be brought back
+    live: int = 0  # the version that was written while people spoke; 0 where there is none
+    revised: frozenset = frozenset()  # words that it had not: (start, word)
 
     @cached_property
     def speakers(self) -> list[str | None]:
@@ -72,11 +75,11 @@ class Desk:
         while True:
             job = self._job(id)
             kept = self.then(id, job.revision)
-            if kept and kept.job.version == job.version:
+            if kept and kept.job.version == job.version and not retelling(job):
                 return kept if kept.job == job else _with(kept, job=job)
             made = self._made(job)
             if self.store.job(id).revision == job.revision:  # nobody changed it while we read
-                return self._keep(made) if job.version else made
+                return self._keep(made) if job.version and not retelling(job) else made
 
     def _job(self, id: str) -> Job:
         try:
@@ -96,13 +99,24 @@ class Desk:
         store, operations = self.store, self.store.edits(job.id)
         before = self.then(job.id, job.revision - 1)
         redo = len(store.undone(job.id))
+        live = next((v["version"] for v in store.versions(job.id) if v["stage"] == "live"), 0)
+        if live and retelling(job):
+            return self._retold(job, live)
         if before and before.job.version == job.version and operations[:-1] == before.operations:
             after = edits.apply(before.transcript, _bare(operations[-1]))
             return _with(before, job=job, operations=operations, transcript=after, redo=redo)
         base = store.transcript(job.id)
         after = edits.replayed(base, map(_bare, operations))
         found = store.diarization(job.id)
-        return Edited(job, base, operations, after, found.turns if found else (), redo)
+        new = revised(base, store.version(job.id, live)) if live not in (0, job.version) else frozenset()
+        return Edited(job, base, operations, after, found.turns if found else (), redo, live, new)
+
+    def _retold(self, job: Job, live: int) -> Edited:
+        """As it is while the live text gives way, line by line, to what is recognised now."""
+        before, heard = self.store.version(job.id, live), self.store.heard(job.id)
+        base = retold(heard, before)
+        new = revised(Transcript(tuple(heard), job.duration), before) if heard else frozenset()
+        return Edited(job, base, (), base, live=live, revised=new)
 
     def _keep(self, edited: Edited) -> Edited:
         with self._lock:
@@ -110,6 +124,11 @@ class Desk:
             while len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
         return edited
+
+
+def retelling(job: Job) -> bool:
+    """Whether there is a text, and another one is being made."""
+    return bool(job.version) and not job.over and job.stage in ("decode", "transcribe")
 
 
 def _with(edited: Edited, **changes) -> Edited:
@@ -163,6 +182,7 @@ def _facts(now: Edited) -> dict:
         "undo": len(now.operations),
         "redo": now.redo,
         "language": now.base.language,
+        "live": now.live,
     }
 
 
@@ -192,10 +212,13 @@ def lines(now: Edited, first: int = 0) -> list[dict]:
 
 
 def _line(now: Edited, s: Segment) -> dict:
-    """Times in seconds; a word is [text, start, end, whether it is doubtful]."""
-    said = [
-        [w.word, round(w.start, 2), round(w.end, 2), int((w.probability or 1.0) < UNSURE)] for w in words(s)
-    ]
+    """Times in seconds; a word is [text, start, end, 1 if it is doubtful + 2 if the live text had it not]."""
+
+    def marks(w: Word) -> int:
+        doubtful = w.probability is not None and w.probability < UNSURE
+        return doubtful + 2 * ((w.start, w.word) in now.revised)
+
+    said = [[w.word, round(w.start, 2), round(w.end, 2), marks(w)] for w in words(s)]
     line = {"start": round(s.start, 2), "end": round(s.end, 2), "who": now.place(s.speaker), "words": said}
     return line | ({"unsure": True} if s.unsure else {})
 

@@ -5,7 +5,7 @@
     POST /recordings/{id}/edits               {"revision": 7, "since": 7, "operations": [...]}
     POST /recordings/{id}/speakers            {"rung": "auto", "exact": 3}: find the speakers again
     GET  /recordings/{id}/audio?key=          for <audio>; &as=wav the decoded sound
-    GET  /recordings/{id}/export/{format}?key=&speakers=1&times=0
+    GET  /recordings/{id}/export/{format}?key=&speakers=1&times=0     &version=1 an earlier text
 
 Operations are those of `asr.edits`, and {"op": "undo"}, {"op": "redo"}. Each carries an "id" that the
 page made: one that comes again, because its answer got lost, is not done again.
@@ -14,7 +14,7 @@ page made: one that comes again, because its answer got lost, is not done again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,8 +32,9 @@ from asr.errors import Conflict, UnknownJob, Unsupported
 from asr.formats import FORMATS, MEDIA_TYPE, SUFFIX, export
 from asr.jobs import Job
 from asr.jobs.worker import Worker
+from asr.types import Transcript
 from ui import sound, visitor
-from ui.edited import Desk, Edited, lines, news, progress, shown
+from ui.edited import Desk, Edited, lines, news, progress, retelling, shown
 from ui.files import played
 from ui.theme import ASSETS
 
@@ -116,7 +117,7 @@ class Editor:
         if name not in FORMATS:
             raise Refused(f"There is no format {name[:40]!r}.", f"There are: {', '.join(FORMATS)}.")
         wanted = {what: request.query_params.get(what, "0") == "1" for what in ("speakers", "times")}
-        made = await asyncio.to_thread(lambda: export(self.desk.now(job.id).transcript, name, **wanted))
+        made = await asyncio.to_thread(lambda: export(self._text(job, request.query_params), name, **wanted))
         file = quote(f"{Path(job.name).stem or 'recording'}{SUFFIX[name]}", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{file}", "Cache-Control": "no-store"}
         return Response(made, media_type=MEDIA_TYPE[name], headers=headers)
@@ -144,7 +145,14 @@ class Editor:
             more = {"more": lines(now, _number(asked, "lines")), "ahead": self.worker.ahead(job.id)}
             return progress(now.job) | more
         then = self.desk.then(job.id, _number(asked, "since")) if "since" in asked else None
+        if retelling(now.job):
+            return self._whole(now)
         return news(then, now) if then and then.job.version == now.job.version else self._whole(now)
+
+    def _text(self, job: Job, asked: Mapping) -> Transcript:
+        """As it was corrected; or an earlier version as it was made."""
+        version = _number(asked, "version")
+        return self.store.version(job.id, version) if version else self.desk.now(job.id).transcript
 
     def _whole(self, now: Edited) -> dict:
         job = now.job
@@ -200,6 +208,6 @@ class Editor:
         return progress(self.worker.submit(job.id, replace(job.wishes, rung=rung, **counts), ("diarize",)))
 
 
-def _number(asked: dict, name: str) -> int:
+def _number(asked: Mapping, name: str) -> int:
     text = asked.get(name, "0")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

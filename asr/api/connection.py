@@ -163,6 +163,7 @@ class Connection:
             if not (at is None or (isinstance(at, (int, float)) and 0 <= at < 1e9)):
                 raise Refused("`at` is no number of seconds.", "Send the time your audio starts at.")
             self.asked = Asked.of(order, self.asked)
+            self.session.keeping = order.get("keep") is True
             await self._start(at)
         elif kind == "pause":
             self.source = None

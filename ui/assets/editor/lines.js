@@ -8,7 +8,7 @@ import { clock } from "./player.js";
 const AHEAD = 0.02; // seconds until what is painted now is seen
 const IDLE = 900; // milliseconds without a key after which what was typed is saved
 const MODERN = typeof Highlight === "function" && Boolean(CSS.highlights);
-const paints = Object.fromEntries(["unsure", "found", "spoken", "here"].map((name) => [name, MODERN ? new Highlight() : new Set()]));
+const paints = Object.fromEntries(["revised", "unsure", "found", "spoken", "here"].map((name) => [name, MODERN ? new Highlight() : new Set()]));
 if (MODERN) {
   Object.entries(paints).forEach(([name, highlight], i) => {
     highlight.priority = i;
@@ -25,7 +25,7 @@ export class Lines {
     Object.assign(this, { root, model, act });
     this.items = []; // an <li> for each line
     this.shown = []; // the lines they show
-    this.doubted = new Map(); // of an item, its ranges in paints.unsure
+    this.doubted = new Map(); // of an item, its ranges in paints.unsure and paints.revised
     this.at = 0; // the line that the keyboard is on
     this.on = null; // the item of the line that is being said
     this.word = "";
@@ -102,8 +102,7 @@ export class Lines {
   }
 
   drop(item) {
-    for (const range of this.doubted.get(item) ?? []) paints.unsure.delete(range);
-    this.doubted.delete(item);
+    this.clear(item);
     if (this.typing?.item === item) this.typing = null;
     if (this.on === item) this.on = null;
     item.remove();
@@ -115,15 +114,24 @@ export class Lines {
   }
 
   doubt(item, line) {
-    for (const range of this.doubted.get(item) ?? []) paints.unsure.delete(range);
-    this.doubted.delete(item);
+    this.clear(item);
     if (!MODERN || !(line.unsure || line.words.some((word) => word[3]))) return;
     const node = item.children[2].firstChild, spans = spansOf(line), text = textOf(line);
     if (node?.data !== text) return; // it is being typed in
-    const marked = line.unsure ? [[0, text.length]] : spans.filter((_, w) => line.words[w][3]);
-    const ranges = marked.map(([first, end]) => new StaticRange({ startContainer: node, startOffset: first, endContainer: node, endOffset: end }));
-    for (const range of ranges) paints.unsure.add(range);
-    this.doubted.set(item, ranges);
+    const range = ([first, end]) => new StaticRange({ startContainer: node, startOffset: first, endContainer: node, endOffset: end });
+    const unsure = (line.unsure ? [[0, text.length]] : spans.filter((_, w) => line.words[w][3] & 1)).map(range);
+    const revised = spans.filter((_, w) => line.words[w][3] & 2).map(range);
+    for (const one of unsure) paints.unsure.add(one);
+    for (const one of revised) paints.revised.add(one);
+    this.doubted.set(item, [...unsure, ...revised]);
+  }
+
+  clear(item) {
+    for (const range of this.doubted.get(item) ?? []) {
+      paints.unsure.delete(range);
+      paints.revised.delete(range);
+    }
+    this.doubted.delete(item);
   }
 
   setEditable(editable) {
@@ -268,8 +276,7 @@ export class Lines {
     const item = target.closest(".line");
     if (this.typing && this.typing.item !== item) this.commit();
     if (!this.typing) {
-      for (const range of this.doubted.get(item) ?? []) paints.unsure.delete(range);
-      this.doubted.delete(item);
+      this.clear(item);
       if (this.on === item) paints.spoken.clear();
       this.typing = { item };
     }

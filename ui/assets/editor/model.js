@@ -1,7 +1,8 @@
 // A transcript in the page: lines, speakers, and what an edit makes of them until the server has
 // answered. Lines are never changed, only replaced: two that are the same object look the same.
 //
-//   line  { start, end, who, words: [[text, start, end, doubtful]], unsure }   who: place in speakers, -1 nobody
+//   line  { start, end, who, words: [[text, start, end, marks]], unsure }   who: place in speakers, -1 nobody
+//   marks  1 the model doubts this word, 2 it is not what was written live
 
 export const textOf = (line) => (line.text ??= line.words.map((word) => word[0]).join("").trim());
 
@@ -102,7 +103,7 @@ const EDITS = {
   },
   sure: (m, { line }) => {
     const { start, end, who, words } = m.lines[line];
-    m.lines = changed(m.lines, line, 1, { start, end, who, words: words.map((word) => [word[0], word[1], word[2], 0]) });
+    m.lines = changed(m.lines, line, 1, { start, end, who, words: words.map((word) => [word[0], word[1], word[2], word[3] & 2]) });
   },
 };
 const by = (line, who) => ({ ...line, who });
@@ -170,4 +171,4 @@ export class Model {
 const alike = (a, b) => a && a.start === b.start && a.end === b.end && a.who === b.who && Boolean(a.unsure) === Boolean(b.unsure) && a.words.length === b.words.length && a.words.every((word, i) => word.every((value, k) => value === b.words[i][k]));
 
 // Every place a listener should check: [line, word], word -1 where all of a line is unsure.
-export const doubts = (lines) => lines.flatMap((line, i) => [...(line.unsure ? [[i, -1]] : []), ...line.words.flatMap((word, w) => (word[3] ? [[i, w]] : []))]);
+export const doubts = (lines) => lines.flatMap((line, i) => [...(line.unsure ? [[i, -1]] : []), ...line.words.flatMap((word, w) => (word[3] & 1 ? [[i, w]] : []))]);

@@ -210,6 +210,9 @@ const standing = () => {
   const notes = [says, timed, by && `Recognised by ${by}.`].filter(Boolean);
   $("#notes").hidden = !notes.length;
   $("#notes").replaceChildren($("#notes summary"), ...notes.map((text) => element("p", "", text)));
+  $("#before").hidden = !model.facts.live;
+  document.body.toggleAttribute("data-revised", Boolean(model.facts.live) && $("#show-revised").checked);
+  if (model.facts.live) $("#live-text").href = `${HERE}export/txt?${new URLSearchParams({ key: model.facts.key, version: model.facts.live })}`;
   $("#people").hidden = $("#notes").hidden && !model.lines.length;
   $("#again").hidden = !editing() || busy;
   $("#again").textContent = model.voices().some(([who]) => who >= 0) ? "Find the speakers again …" : "Find out who speaks …";
@@ -302,6 +305,7 @@ const TOOLS = {
     setTimeout(() => ($("#copy").textContent = "Copy the text"), 1600);
   },
   "#again": () => speakersAgain(),
+  "#show-revised": () => document.body.toggleAttribute("data-revised", $("#show-revised").checked),
 };
 for (const [selector, run] of Object.entries(TOOLS)) $(selector).onclick = run;
 
