@@ -404,9 +404,28 @@ def test_a_request_that_becomes_too_large_is_cut_off(tmp_path):
 
 
 def test_uploads_may_be_as_large_as_the_owner_says():
-    assert paths.most("POST", "/v1/audio/transcriptions", 2**30) > 2**30
-    assert paths.most("PUT", "/recordings/x/upload", 2**30) > 2**30
-    assert paths.most("POST", "/recordings", 2**30) == paths.SMALL
+    assert paths.most("/v1/audio/transcriptions", 2**30) > 2**30
+    assert paths.most("/recordings/x/upload", 2**30) > 2**30
+    assert paths.most("/recordings", 2**30) == paths.SMALL
+
+
+def test_a_refusal_does_not_wait_for_what_has_come_already(tmp_path):
+    begun = time.monotonic()
+    with small(tmp_path, password="x") as url:
+        for n in range(4):
+            assert cookie_of(url, f"guess-{n}")[0] == 401
+    assert time.monotonic() - begun < 15  # waiting would take 5 s each
+
+
+def test_a_login_that_trickles_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "STALLED", 0.5)
+    with small(tmp_path, password="x") as url, socket.create_connection(_place(url), timeout=30) as at:
+        at.sendall(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\npassword=")
+        assert b" 408 " in at.recv(4096)
+
+
+def _place(url: str) -> tuple[str, int]:
+    return urlsplit(url).hostname, urlsplit(url).port
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path, monkeypatch):

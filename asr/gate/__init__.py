@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -56,17 +56,18 @@ class Gate:
         send = self.dress(asking, send)
         if answer := origins.preflight(asking, self.config.cors):
             return await answer(scope, receive, send)
+        sent = Body(receive, send, paths.most(scope["path"], self.config.max_upload_mb * 2**20))
         try:
-            answer = await self._admitted(asking, receive)
+            answer = await self._admitted(asking, sent.receive)
         except Refused as e:
             answer = refusal(scope["path"], e)
+        except ClientDisconnect:  # or who was too slow
+            answer = refusal(scope["path"], sent.trouble or Refused("The client went away."))
         if answer:
-            return await _answered(answer, scope, receive, send)
+            return await _answered(answer, scope, sent, send)
         if scope["type"] == "websocket":
             return await self._socket(scope, receive, send)
-        most = paths.most(scope["method"], scope["path"], self.config.max_upload_mb * 2**20)
-        bounded = Body(receive, send, most)
-        await bounded.serve(self.app, scope, lambda e: refusal(scope["path"], e))
+        await sent.serve(self.app, scope, lambda e: refusal(scope["path"], e))
 
     async def _admitted(self, asking: HTTPConnection, receive: Receive) -> Response | None:
         """None: it may pass. Raises Refused; a response is the login's."""
@@ -92,7 +93,7 @@ class Gate:
             with self.sockets.taken(neighbourhood(HTTPConnection(scope))):
                 await self.app(scope, Messages(receive), send)
         except Refused as e:
-            await _answered(refusal(scope["path"], e), scope, receive, send)
+            await refusal(scope["path"], e)(scope, receive, send)
 
 
 def closed(config: Config, routes: Sequence[BaseRoute]) -> Callable:
@@ -127,7 +128,7 @@ def refusal(path: str, error: Refused) -> Response:
     return answer
 
 
-async def _answered(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http" and body.announced(request := Request(scope, receive)):
+async def _answered(answer: Response, scope: Scope, sent: Body, send: Send) -> None:
+    if scope["type"] == "http" and not sent.over and body.announced(request := Request(scope, sent.receive)):
         await body.linger(request)
-    await answer(scope, receive, send)  # before a socket is accepted, this is its handshake's answer
+    await answer(scope, sent.receive, send)  # before a socket is accepted, this is its handshake's answer

@@ -51,6 +51,6 @@ def needs_no_password(path: str) -> bool:
     return first(path) in OURS_OPEN[2:] or path in ("/gradio_api/startup-events", "/parlance/logo.svg")
 
 
-def most(method: str, path: str, upload: int) -> int:
+def most(path: str, upload: int) -> int:
     """Bytes that a request's body may have; an upload's own route refuses less, in better words."""
     return upload + SMALL if UPLOADS.fullmatch(path) else SMALL
