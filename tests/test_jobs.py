@@ -400,6 +400,24 @@ def test_a_server_that_is_stopped_goes_on_where_it_was(store, house, tmp_path):
     assert slow.calls[-1][0] < 4
 
 
+def test_two_servers_on_one_folder_do_not_do_the_same_work(store, house, tmp_path):
+    slow, job = Slow(), given(store, tmp_path, audio=silence(2))
+    first = house(transcribe=slow)
+    first.submit(job.id, ONE)
+    until(store, job.id, "working", stage="transcribe")
+    other = Store(tmp_path / "data")
+    second = house(transcribe=slow, store=other)
+    assert other.job(job.id).state == "working" and not second._alone
+    slow.go_on.release(99)
+    until(store, job.id, "done")
+    first.close()
+    after = given(other, tmp_path, audio=silence(1))
+    second.submit(after.id, ONE)
+    assert until(other, after.id).state == "done" and len(slow.calls) == 2
+    second.close()
+    other.close()
+
+
 def test_what_kills_the_server_again_and_again_is_given_up_with_a_sentence(store, house, tmp_path):
     job = given(store, tmp_path)
     store.submit(job.id, ONE)

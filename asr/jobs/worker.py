@@ -13,6 +13,7 @@ from threading import Condition, Thread
 
 from asr.errors import ASRError, Busy, Cancelled, UnknownJob
 from asr.jobs.job import Job, Stage, Wishes
+from asr.jobs.lock import Lock
 from asr.jobs.stages import STAGES, Tools, Work
 from asr.jobs.turns import order
 
@@ -30,15 +31,23 @@ class Worker:
         self.places = max(1, tools.config.recordings_at_once)
         self._at_work: dict[str, tuple[Work, Thread]] = {}
         self._moved = Condition()
-        self._closed = False
+        self._closed, self._alone = False, False
+        self._lock = Lock(self.store.root.with_suffix(".lock"))
         self._clerk = Thread(target=self._serve, name="recordings", daemon=True)
 
     def start(self) -> None:
-        """Take up what was left undone, and go on."""
+        """Take up what was left undone, and go on; not before a server that has this folder lets go of it."""
+        if self._lock.take():
+            self._take_up()
+        else:
+            log.warning("Another Parlance works on the recordings in %s: this one waits.", self.store.root)
+        self._clerk.start()
+
+    def _take_up(self) -> None:
+        self._alone = True
         self.store.tidy()
         for job in self.store.recover():
             log.info("recording %s goes on with %s", job.id, job.stage)
-        self._clerk.start()
 
     def submit(self, id: str, wishes: Wishes, stages: tuple[Stage, ...] = ()) -> Job:
         """Queue a recording: for what is left to do, or for these stages again. Raises Conflict, Busy."""
@@ -78,6 +87,7 @@ class Worker:
         for work, thread in at_work:
             thread.join(max(0.0, end - time.monotonic()))
             self.store.end(work.id, "waiting")
+        self._lock.release()
 
     # ---- one thread gives out the work ----
 
@@ -85,6 +95,11 @@ class Worker:
         swept = 0.0
         while not self._closed:
             try:
+                if not self._alone:
+                    if not self._lock.take():
+                        time.sleep(1)
+                        continue
+                    self._take_up()
                 if time.time() - swept > SWEEP:
                     swept = time.time()
                     self.store.expire(self.tools.config.keep_hours)
