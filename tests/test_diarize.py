@@ -2,13 +2,14 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import Popen
 
 import numpy as np
 import pytest
 
 from asr.audio import Recording, decode
 from asr.config import Config
-from asr.diarize import Count, diarize
+from asr.diarize import Count, apart, diarize
 from asr.errors import ASRError, Cancelled, Unsupported
 
 TELEPHONE = Path(find_spec("pyannote.audio").origin).parent / "sample" / "sample.wav"
@@ -66,3 +67,26 @@ def test_numbers_that_mean_nothing_are_refused(numbers):
 def test_a_rung_that_does_not_exist_is_an_error_that_names_those_that_do(telephone):
     with pytest.raises(ASRError, match="embedded"):
         diarize(telephone, "magic", config=CONFIG)
+
+
+def test_a_process_that_breaks_is_a_sentence_with_its_last_words(telephone):
+    with pytest.raises(ASRError, match=r"broke off.*magic") as broken:
+        apart.run("magic", telephone, Count(), lambda _: None)
+    assert "transcript is kept" in broken.value.fix
+
+
+def test_a_process_killed_by_the_system_speaks_of_memory(telephone, monkeypatch):
+    def killed(*command, **rest):
+        child = Popen(*command, **rest)
+        child.kill()
+        return child
+
+    monkeypatch.setattr(apart.subprocess, "Popen", killed)
+    with pytest.raises(ASRError, match="memory ran out"):
+        apart.run("embedded", telephone, Count(), lambda _: None)
+
+
+def test_a_recording_shorter_than_a_word_has_nobody():
+    for samples in (1, 100, 8000):
+        noise = np.random.default_rng(0).integers(-20, 20, samples).astype(np.int16)
+        assert diarize(Recording(noise), "embedded", Count(low=2), config=CONFIG).turns == ()
