@@ -24,6 +24,7 @@ def build(models: Models, config: Config, tabs: Mapping[str, Tab]) -> gr.Blocks:
     theme.dress()
     look = {"title": "Parlance", "theme": theme.gradio()}
     with gr.Blocks(**look, analytics_enabled=False, delete_cache=CLEANING) as page:
+        page.space_id = None  # on a Space, Gradio would load the hub's header and its fonts into our page
         header.draw(page, models)
         with gr.Tabs():
             for name, tab in tabs.items():
