@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,16 +35,14 @@ def someone_else() -> dict:
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory):
+def space():
     """The app with what a Space sets: a home of which only the caches may be written."""
-    home = tmp_path_factory.mktemp("home")
+    home = Path(tempfile.mkdtemp("home"))  # pytest's own folders are closed to other users
     user = someone_else()
     for folder in (home / ".cache", home / "data"):
         folder.mkdir()
         if user:
             os.chown(folder, 1000, 1000)
-    for above in (home, *home.parents[:2]):
-        above.chmod(0o755)
     home.chmod(0o555)
     port = str(free_port())
     env = {
@@ -80,6 +80,7 @@ def space(tmp_path_factory):
         process.terminate()
         process.wait(PATIENCE)
         home.chmod(0o755)
+        shutil.rmtree(home)
 
 
 def test_the_front_matter_says_what_is_installed():
