@@ -12,6 +12,7 @@ found.turns, found.exclusive, found.says
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asr.audio import Recording
@@ -24,6 +25,7 @@ __all__ = ["RUNGS", "Count", "Diarization", "diarize"]
 
 WAYS = {"channels": by_channels, "pyannote": by_pyannote, "embedded": by_embedded}
 RUNGS = ("auto", *WAYS, "none")
+LISTENING = 0.1  # of all the work: whether channels tell the speakers apart
 
 
 def diarize(
@@ -58,8 +60,9 @@ def _best(ask: Ask) -> Diarization:
     """Down the ladder; what kept the better rungs from running is told with what the last one found."""
     why = ""
     for way in WAYS.values():
+        first, last = (0.0, LISTENING) if way is by_channels else (LISTENING, 1.0)
         try:
-            found = way(ask)
+            found = way(replace(ask, progress=_within(ask.progress, first, last)))
         except Cancelled:
             raise
         except ASRError as e:
@@ -71,3 +74,8 @@ def _best(ask: Ask) -> Diarization:
             return found
         return Diarization(found.turns, found.exclusive, found.by, f"{found.says} For a better answer: {why}")
     raise AssertionError("the last rung raises or returns")
+
+
+def _within(progress: Callable[[float], None], first: float, last: float) -> Callable[[float], None]:
+    """For a part of the work, which is from `first` to `last` of the whole."""
+    return lambda part: progress(first + (last - first) * part)
