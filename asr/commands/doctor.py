@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from asr import doctor, machine
 from asr.config import Config
 from asr.pieces import clean
+
+if TYPE_CHECKING:
+    from asr.doctor import Finding
 
 MARKS = {"fine": " ", "note": "-", "problem": "!"}
 
@@ -18,12 +21,14 @@ def main(argv: list[str]) -> int:
         description=__doc__.partition(": ")[2],
         epilog="Exit code: 0 all well, 1 there is a problem (marked !).",
     ).parse_args(argv)
+    from asr import doctor, machine  # these take long to import; help must not
+
     problems = told(doctor.examine(Config.from_env(), machine.look()))
     print("\nAll is well." if not problems else f"\nProblems: {problems}. The lines with -> mend them.")
     return 1 if problems else 0
 
 
-def told(findings: Iterable[doctor.Finding]) -> int:
+def told(findings: Iterable[Finding]) -> int:
     """Print them; returns how many are problems."""
     problems = 0
     for finding in findings:
