@@ -10,7 +10,8 @@ WORKDIR /build
 COPY requirements.txt .
 # The CPU's PyTorch first: requirements.txt is content with it and asks for no other.
 RUN case "$DEVICE" in \
-      cpu) /venv/bin/pip install --index-url https://download.pytorch.org/whl/cpu torch==2.8.0 torchaudio==2.8.0 ;; \
+      cpu) /venv/bin/pip install --index-url https://download.pytorch.org/whl/cpu \
+             torch==2.8.0 torchaudio==2.8.0 torchvision==0.23.0 ;; \
       cuda) ;; \
       *) echo "DEVICE is cuda or cpu, not $DEVICE" >&2; exit 1 ;; \
     esac \
