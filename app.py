@@ -74,7 +74,7 @@ def serve(config: Config):
     from asr.pace import paced
     from asr.scheduler import Schedulers
     from asr.sessions import Sessions
-    from ui import editor, live, recording, recordings, theme
+    from ui import editor, live, perfect, recording, recordings, theme
 
     models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions, pace=paced(config))
     store = Store(config.data_dir.resolve(), Quota.of(config))
@@ -91,6 +91,7 @@ def serve(config: Config):
         *live.routes(sessions, models, config),
         *recordings.routes(worker, config, live.same_origin),
         *editor.routes(worker, live.same_origin),
+        *perfect.routes(sessions, worker, live.same_origin),
         *api.routes(config, models, schedulers, sessions),
     ]
     os.environ["FORWARDED_ALLOW_IPS"] = config.proxies  # uvicorn's name for it

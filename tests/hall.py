@@ -78,16 +78,16 @@ def serving(routes: list[BaseRoute]) -> Iterator[int]:
 def stage(
     folder: Path, backend=None, vad=lambda: loud, port: int = 0, **settings
 ) -> Iterator[SimpleNamespace]:
-    """The whole page on a port of its own, recognised by `backend`: its url, sessions and microphones."""
+    """The Live tab on a port of its own, recognised by `backend`: its url, sessions and microphones."""
     import ui
     from asr.models import Models
-    from ui import live, recording, theme
+    from ui import live, theme
 
     backend, config = backend or Tones(), Config(data_dir=folder, model="tones:pure", **settings)
     models = Models(config, load=lambda *_: backend)
     models.start()
     with sessions(folder, backend, vad, **settings) as house:
-        page = ui.build(models, config, {"Live": live.tab, "Recording": recording.tab})
+        page = ui.build(models, config, {"Live": live.tab})
         routes = [
             Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS)),
             *live.routes(house, models, config),

@@ -175,6 +175,7 @@ def test_a_name_that_somebody_has_already_is_asked_about(visit, house):
     it.page.keyboard.press("Enter")
     assert "same person" in it.page.inner_text("#confirm")
     it.page.click("#confirm .main")
+    it.page.wait_for_function("document.querySelectorAll('.voice').length === 3")
     assert it.voices() == ["Anna Kowalska", "Chidi Okafor", "Dora"]
     assert {s.speaker for s in it.saved().segments} == {"Anna Kowalska", "Chidi Okafor", "Dora"}
 

@@ -1,6 +1,7 @@
 """Live, then perfected: the sound of a session that was to be kept becomes a recording, its text stays."""
 
 import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,11 @@ from asr.jobs import Store, Tools, Worker
 from asr.journal import expire
 from asr.live import Update
 from asr.types import Options, Segment, Transcript
+from tests import browser as chromium
+from tests import speech
+from tests.conftest import DIGITS
 from tests.studio import SECRET, own_pages, spoken
+from tests.test_live_page import Live, record
 from tests.test_sessions import House
 from tests.tones import Tones
 from ui import editor, perfect, visitor
@@ -156,3 +161,34 @@ def test_what_is_not_heard_again_yet_stays():
     new = [spoken("A B", 0.1), spoken("C D", 5.2)]
     assert [s.text for s in retold(new, before).segments] == [" A B", " C D", " e f"]
     assert retold([], before).segments == before.segments
+
+
+# ---- in the browser, by the real thing from the microphone to the editor ----
+
+playwright = chromium.playwright
+
+
+@pytest.mark.browser
+def test_one_button_makes_a_recording_of_what_was_said_live(playwright, tmp_path):
+    audio, _ = speech.digits("seven three one nine four two", lead=1.0, tail=1.5)
+    voice = record(tmp_path / "digits.wav", audio)
+    with (
+        chromium.serve(ASR_MODEL=f"faster_whisper:{DIGITS}") as url,
+        closing(chromium.launch(playwright, voice)) as it,
+    ):
+        live = Live(it.new_context(bypass_csp=True).new_page(), url)
+        assert not live.page.is_checked("#live-keep"), "nobody's sound is kept unless they say so"
+        live.page.check("#live-keep")
+        live.press()
+        live.page.wait_for_timeout(1000 * len(audio) / SAMPLE_RATE)
+        live.press()
+        live.until_state("paused")
+        said = live.text().split()
+        live.page.click("#live-perfect")
+        live.page.wait_for_selector("body.editor[data-open]")
+        live.until("document.body.dataset.state === 'done'")
+        assert " ".join(live.page.locator(".said").all_text_contents()).split() == said
+        assert live.page.is_visible("#before") and "Live 2" in live.page.inner_text("#name")
+        live.page.evaluate("parlanceEditor.player.playFrom(1)")
+        live.until("parlanceEditor.player.time > 1.2")
+        assert not live.watch.outside and not live.watch.complaints

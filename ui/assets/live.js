@@ -35,6 +35,7 @@
     $("go").querySelector("span").textContent = LABEL[phase] ?? "Start";
     $("go").disabled = phase === "stopping";
     $("status").textContent = status ?? STATUS[phase] ?? $("status").textContent;
+    $("perfect").hidden = !["paused", "over"].includes(phase) || !line?.session || sessionStorage.getItem("parlance-live-kept") !== line.session;
     $("copy").disabled = $("clear").disabled = !said.length && !$("draft").textContent;
     $("files").classList.toggle("off", !said.length);
     $("files").firstElementChild.setAttribute("aria-disabled", !said.length);
@@ -182,6 +183,7 @@
       here(event.session);
       for (const link of $("files").querySelectorAll("a")) link.href = new URL(`${ROOT}/${event.session}?format=${link.dataset.format}`, document.baseURI);
     }
+    if (kind === "started") kept();
     if (kind === "settled") settle(event);
     else if (kind === "gap") gap(event);
     else if (kind === "now") onNow(event);
@@ -215,6 +217,22 @@
     notice(what, fix);
   };
 
+  // ---- the sound: kept only where that is wished, and then good for a better text ----
+
+  const wanted = () => ({ ...wishes, keep: Boolean($("keep")?.checked) });
+  const kept = () => line?.session && $("keep")?.checked && sessionStorage.setItem("parlance-live-kept", line.session);
+  const perfect = async () => {
+    const how = { method: "POST", headers: { "X-Parlance-Browser": window.parlanceBrowser() }, body: JSON.stringify(wishes) };
+    try {
+      const answer = await fetch(new URL(`${ROOT}/${line.session}/recording`, document.baseURI), how), said = await answer.json();
+      if (!answer.ok) return notice(said.error.what, said.error.fix);
+      sessionStorage.removeItem("parlance-live-kept");
+      location.href = new URL(`recordings/${said.id}`, document.baseURI);
+    } catch {
+      notice("The server cannot be reached.", "Try again in a minute: the sound is kept.");
+    }
+  };
+
   // ---- the microphone ----
 
   const FAULTS = {
@@ -243,7 +261,7 @@
     }
     quietSince = 0;
     go("live", "Speak now");
-    line.speak(mic, wishes);
+    line.speak(mic, wanted());
     jump();
     listDevices();
     stayAwake();
@@ -330,7 +348,7 @@
     if (speaking) {
       const later = Object.create(speaking, { start: { get: () => Math.max(speaking.start, from) } }), from = speaking.end;
       go("live", "Speak now");
-      line.speak(later, wishes);
+      line.speak(later, wanted());
     }
     toast("Cleared.", "Undo", () => {
       if (mic) {
@@ -353,7 +371,7 @@
 
   const CLICKS = {
     go: () => (phase === "asking" || phase === "live" ? stop() : start()),
-    copy, clear, jump,
+    copy, clear, jump, perfect,
     captions: () => captions(!document.documentElement.hasAttribute("data-captions")),
   };
   document.addEventListener("click", ({ target }) => {
@@ -362,6 +380,7 @@
     if (!target.closest?.("#live-files summary") && $("files")) $("files").open = false;
   });
   document.addEventListener("change", ({ target }) => target.id === "live-device" && changeDevice());
+  document.addEventListener("change", ({ target }) => target.id === "live-keep" && phase === "live" && line.change(wanted()));
   document.addEventListener("scroll", ({ target }) => {
     if (target.id !== "live-said") return;
     if (target.scrollTop < ours - 8) follows = false; // further up than we put it: a reader did that
@@ -384,7 +403,7 @@
 
   window.live.wish = (model, language, hotwords) => {
     wishes = { model: model || "auto", language: language || "", hotwords: hotwords || "" };
-    if (phase === "live") line.change(wishes);
+    if (phase === "live") line.change(wanted());
   };
   const ready = setInterval(() => {
     if (!$("go")) return;
