@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from queue import Queue
@@ -19,7 +19,7 @@ from threading import Lock, Thread
 import ray
 from ray.exceptions import RayActorError
 
-from asr.audio import Limits, decode
+from asr.audio import Limits, Recording, decode
 from asr.batch.archive import Archive, Desk, Event, read
 from asr.batch.filling import Hall, Heard
 from asr.batch.manifest import Row
@@ -51,26 +51,31 @@ class _Engine:
 
     def look(self, rows: list[Row]) -> list[tuple[int, bytes | None, Exception | None]]:
         """The content of recordings, which stay open: what has an address is fetched once."""
-        return [self._look(row) for row in rows]
+        found = []
+        for row in rows:
+            try:
+                found.append((row.id, self._look(row), None))
+            except Exception as e:  # this recording's affair
+                found.append((row.id, None, e))
+        return found
 
-    def _look(self, row: Row) -> tuple[int, bytes | None, Exception | None]:
-        files = ExitStack()
-        try:
+    def _look(self, row: Row) -> bytes:
+        with ExitStack() as files:
             file, content = read(row, files)
-            self.opened[row.id] = file, files
-            return row.id, content, None
-        except Exception as e:
-            files.close()
-            return row.id, None, e
+            self.opened[row.id] = file, files.pop_all()
+            return content
 
-    def hear(self, ids: list[int], others: list[int]) -> Iterator[Heard]:
+    def hear(self, rows: list[Row], others: list[int]) -> Iterator[Heard]:
         """What was looked at, transcribed; `others` are let go."""
         for id in others:
-            self.opened.pop(id)[1].close()
-        yield from together(((id, partial(self._open, id)) for id in ids), self.hall)
+            if id in self.opened:
+                self.opened.pop(id)[1].close()
+        yield from together(((row.id, partial(self._open, row)) for row in rows), self.hall)
 
-    def _open(self, id: int):
-        file, files = self.opened.pop(id)
+    def _open(self, row: Row) -> Recording:
+        if row.id not in self.opened:  # whoever looked at it has died since: we are in its place
+            self._look(row)
+        file, files = self.opened.pop(row.id)
         with files:
             return decode(file, Limits(seconds=self.longest, bytes=1 << 60))
 
@@ -110,7 +115,8 @@ class _Round:
         self.told: Queue[Heard | Exception | None] = Queue()
 
     def run(self, workers: list) -> Iterator[Event]:
-        lanes = [Thread(target=self._lane, args=(w,), daemon=True) for w in workers * LANES]
+        gates = [(worker, Lock()) for worker in workers]
+        lanes = [Thread(target=self._lane, args=gate, daemon=True) for gate in gates * LANES]
         for lane in lanes:
             lane.start()
         working = len(lanes)
@@ -123,10 +129,11 @@ class _Round:
             else:
                 raise told
 
-    def _lane(self, worker) -> None:
+    def _lane(self, worker, gate: Lock) -> None:
         try:
             while share := self._share():
-                self._do(worker, share)
+                with gate if self.deaths[share[0]] else nullcontext():  # a suspect takes nobody else with it
+                    self._do(worker, share)
             self.told.put(None)
         except Exception as e:  # ours, or an engine that cannot start: whoever started the run gets it
             self.told.put(e.cause if isinstance(getattr(e, "cause", None), ASRError) else e)
@@ -154,7 +161,7 @@ class _Round:
                 if error:
                     self._tell(Heard(id, error=error), waiting)
                 elif self.desk.claim(rows[id], content):
-                    mine.append(id)
+                    mine.append(rows[id])
                 else:
                     others.append(id)
                     self._tell(Heard(id), waiting)
