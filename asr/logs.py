@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from traceback import extract_tb
 
-from asr.errors import ASRError
+from asr.errors import ASRError, ConfigError
 
 KINDS = ("text", "json")
 request: ContextVar[str] = ContextVar("request", default="")  # the id of the request being answered
@@ -22,7 +22,12 @@ FACTS = ("method", "route", "status", "ms")  # that a record may carry with its 
 
 
 def start(kind: str, out=None) -> None:
-    """Lines of `kind`, from our own rooms at INFO and above, from libraries only warnings."""
+    """Lines of `kind`, from our own rooms at INFO and above, from libraries only warnings.
+
+    Raises ConfigError where there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"ASR_LOG={kind!r} is none we know.", "Say text or json.")
     handler = logging.StreamHandler(out or sys.stderr)
     handler.setFormatter(Lines(kind))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

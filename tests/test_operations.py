@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from asr import logs
-from asr.errors import AudioError
+from asr.errors import AudioError, ConfigError
 from tests.browser import PATIENCE, ROOT, environment, free_port
 from tests.conftest import DIGITS
 from tests.test_gate import ask
@@ -75,6 +75,11 @@ def test_an_error_nobody_foresaw_is_logged_without_its_message(lines):
     assert line["says"] == "a recording failed" and line["level"] == "error"
     assert "ValueError" in line["error"] and "test_operations.py" in line["error"]
     assert "said" not in line["error"] and "hf_token" not in line["error"]
+
+
+def test_a_kind_of_lines_that_there_is_not_is_refused():
+    with pytest.raises(ConfigError):
+        logs.start("xml")
 
 
 def test_an_error_of_ours_keeps_its_sentence(lines):

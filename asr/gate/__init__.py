@@ -28,7 +28,7 @@ from asr.gate.flow import Body, Messages, impatient
 from asr.gate.login import Login
 from asr.gate.rates import Places, Rate, neighbourhood
 
-MESSAGE = 2**21  # bytes of one WebSocket message; both live protocols refuse less than that
+MESSAGE = 2**24  # bytes of one WebSocket message: OpenAI's clients may send 15 MiB of audio in one
 LINGERING = 30  # seconds until a connection that asks nothing is closed
 
 
