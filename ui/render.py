@@ -83,7 +83,10 @@ def masthead(assets: str, space: str = "") -> str:
     `space`: the Hugging Face Space this is, owner/name, which visitors may make their own.
     """
     address = f"https://huggingface.co/spaces/{escape(space)}?duplicate=true"
-    link = f'<a class="duplicate" href="{address}" target="_blank" rel="noopener">Duplicate this Space</a>'
+    link = (
+        f'<a class="duplicate" href="{address}" target="_blank" rel="noopener">'
+        "Duplicate<span> this Space</span></a>"
+    )
     return (
         f'<header class="masthead"><img src="{assets}/logo.svg" alt="" width="38" height="38">'
         "<div><h1>Parlance</h1><p>Speech to text on your own machine</p></div>"
