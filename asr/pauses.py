@@ -39,5 +39,5 @@ def _voiced(start: float, end: float, stretch: Stretch) -> dict[str, float]:
     heard = np.flatnonzero(stretch.probabilities[first : ceil((end - stretch.start) / HOP)] >= RELEASE)
     if not len(heard):
         return {"start": start, "end": end}
-    begun, ended = (stretch.start + (first + i) * HOP for i in (heard[0] - 1, heard[-1] + 1))
+    begun, ended = (stretch.start + float(first + i) * HOP for i in (heard[0] - 1, heard[-1] + 1))
     return {"start": max(start, begun), "end": min(end, ended)}

@@ -1,14 +1,15 @@
 """What a voice sounds like, as 256 numbers: the encoder of Resemblyzer 0.1.4.
 
 A d-vector: three LSTMs over 1.6 s of mel frames, trained to put one speaker's phrases close together
-(Wan et al. 2018: "Generalized end-to-end loss for speaker verification"). voices.npz holds its weights as
-float16: what `resemblyzer/pretrained.pt` holds without its optimizer (Apache-2.0, see voices.LICENSE). The
-package itself cannot be required: it wants webrtcvad, which has to be compiled.
+(Wan et al. 2018: "Generalized end-to-end loss for speaker verification"). Of the package only the weights
+are used, and nothing is imported: so it is installed without what it depends on, some of which would have
+to be compiled (requirements-voices.txt).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from asr.audio import SAMPLE_RATE
+from asr.errors import BackendUnavailable
 
 MEL_HOP = 160  # samples: 10 ms
 SIZE = 256
@@ -28,12 +30,11 @@ BATCH = 64
 
 class Encoder:
     def __init__(self):
-        with np.load(Path(__file__).with_name("voices.npz")) as file:
-            weights = {name: torch.from_numpy(file[name].astype(np.float32)) for name in file}
+        weights = torch.load(_weights(), map_location="cpu", weights_only=True)["model_state"]
         self._network = nn.ModuleDict(
             {"lstm": nn.LSTM(40, SIZE, 3, batch_first=True), "linear": nn.Linear(SIZE, SIZE)}
         ).eval()
-        self._network.load_state_dict(weights)
+        self._network.load_state_dict({n: w for n, w in weights.items() if n.startswith(("lstm", "linear"))})
         self._filters = torch.from_numpy(mel_filters())
         self._window = torch.hann_window(400)
 
@@ -54,6 +55,18 @@ class Encoder:
             _, (hidden, _) = self._network["lstm"](x)
             vectors.append(F.normalize(F.relu(self._network["linear"](hidden[-1])), dim=1).numpy())
         return np.concatenate(vectors)
+
+
+def _weights() -> Path:
+    """Where the package has put them. Raises BackendUnavailable."""
+    package = find_spec("resemblyzer")
+    file = Path(package.origin).with_name("pretrained.pt") if package and package.origin else None
+    if file is None or not file.exists():
+        raise BackendUnavailable(
+            "The built-in voices model is not installed.",
+            "Install it: pip install --no-deps resemblyzer==0.1.4",
+        )
+    return file
 
 
 def mel_filters(count: int = 40, fft: int = 400) -> np.ndarray:
