@@ -36,7 +36,8 @@ class Config:
     device: str = setting("auto", "auto, cpu or cuda; with a compute type if you insist: cuda/int8_float16")
     language: str = setting("", "two-letter code of the language spoken; empty means detect")
     align_model: str = setting(
-        "", "what aligns words: a wav2vec2 model on the hub or a directory; empty: whisperX's for the language"
+        "",
+        "what aligns words: a wav2vec2 model on the hub or a directory; empty: whisperX's for the language",
     )
     endpoint_url: str = setting("", "a server with OpenAI's audio API that recognises for us: https://host/v1")
     endpoint_token: str = setting("", "the endpoint's token", secret=True)
@@ -81,7 +82,9 @@ class Config:
     live_hours: float = setting(4.0, "longest live session, in hours")
     live_pause: float = setting(0.6, "seconds of silence that end an utterance of a live session")
     live_encoder_seconds: float = setting(
-        0.0, "pad short passes to so much, not to the model's own length: faster on CPUs, if the model bears it; 0: off"
+        0.0,
+        "pad short passes to so much, not to the model's own length: faster on CPUs, "
+        "if the model bears it; 0: off",
     )
     live_resume_minutes: float = setting(15.0, "how long a live session that ended can be continued")
     live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk")

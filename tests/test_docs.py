@@ -1,4 +1,4 @@
-"""The documentation says what is: every setting is told, every file it names exists, CI runs what it promises."""
+"""The documentation says what is: every setting is told, every file exists, CI runs what it promises."""
 
 import re
 import sys

@@ -13,23 +13,39 @@ FLOORS = [
     {"asr.audio.recording", "asr.audio.demuxing", "asr.audio.encoding"},
     {"asr.audio.decoding"},
     {"asr.audio.channels"},
-    {"asr.config", "asr.machine", "asr.audio", "asr.spans", "asr.formats", "asr.speakers", "asr.backends", "asr.guards"},
+    {
+        "asr.config", "asr.machine", "asr.audio", "asr.spans", "asr.formats", "asr.speakers",
+        "asr.backends", "asr.guards"
+    },
     {"asr.edits"},
     {"asr.cuts"},
     {"asr.backends.remote.refusals"},
-    {"asr.backends.onnx.files", "asr.backends.onnx.languages", "asr.backends.onnx.words", "asr.backends.transformers.files", "asr.backends.transformers.device", "asr.backends.transformers.timing"},
-    {"asr.backends.remote.answers", "asr.backends.remote.wire", "asr.backends.faster_whisper.segments", "asr.backends.faster_whisper.features"},
+    {
+        "asr.backends.onnx.files", "asr.backends.onnx.languages", "asr.backends.onnx.words",
+        "asr.backends.transformers.files", "asr.backends.transformers.device",
+        "asr.backends.transformers.timing"
+    },
+    {
+        "asr.backends.remote.answers", "asr.backends.remote.wire",
+        "asr.backends.faster_whisper.segments", "asr.backends.faster_whisper.features"
+    },
     {"asr.backends.remote.connection"},
     {"asr.align.weights"},
     {"asr.align.aligner"},
-    {"asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.backends.onnx.*", "asr.backends.transformers.*", "asr.backends.remote.*", "asr.align", "asr.ice"},
+    {
+        "asr.vad", "asr.backends.*", "asr.backends.faster_whisper.*", "asr.backends.onnx.*",
+        "asr.backends.transformers.*", "asr.backends.remote.*", "asr.align", "asr.ice"
+    },
     {"asr.diarize.answer", "asr.diarize.segmentation", "asr.diarize.voices"},
     {"asr.diarize.slots", "asr.diarize.channels", "asr.diarize.terms"},
     {"asr.diarize.clustering", "asr.diarize.resegmentation", "asr.diarize.apart"},
     {"asr.diarize.embedded", "asr.diarize.pyannote", "asr.diarize.rungs"},
     {"asr.diarize.process"},
     {"asr.diarize"},
-    {"asr.catalogue", "asr.enrolment", "asr.windows", "asr.pauses", "asr.agreement", "asr.tape", "asr.endpoint", "asr.passes", "asr.turns", "asr.pace", "asr.tongue", "asr.batching"},
+    {
+        "asr.catalogue", "asr.enrolment", "asr.windows", "asr.pauses", "asr.agreement", "asr.tape",
+        "asr.endpoint", "asr.passes", "asr.turns", "asr.pace", "asr.tongue", "asr.batching"
+    },
     {"asr.choice", "asr.pipeline", "asr.live"},
     {"asr.source", "asr.kept"},
     {"asr.session", "asr.stream"},
@@ -45,7 +61,10 @@ FLOORS = [
     {"asr.scheduler", "asr.models", "asr.jobs", "asr.sessions", "asr.doctor"},
     {"asr.api.errors", "asr.api.metrics", "asr.api.pcm", "asr.api.hearing", "asr.api.page"},
     {"asr.api.body", "asr.api.limits", "asr.api.schema", "asr.api.keys", "asr.api.names"},
-    {"asr.api.upload", "asr.api.answers", "asr.api.settings", "asr.api.chunking", "asr.api.server", "asr.api.openapi"},
+    {
+        "asr.api.upload", "asr.api.answers", "asr.api.settings", "asr.api.chunking", "asr.api.server",
+        "asr.api.openapi"
+    },
     {"asr.api.items", "asr.api.speakers", "asr.api.connection"},
     {"asr.api.events"},
     {"asr.api.rest"},
@@ -60,7 +79,10 @@ FLOORS = [
     {"asr.bench.measures", "asr.bench.policies", "asr.bench.shapes"},
     {"asr.bench.replay"},
     {"asr.bench.live"},
-    {"asr.bench", "asr.bench.*", "asr.api", "ui.render", "ui.theme", "ui.microphone", "ui.files", "ui.visitor", "ui.sound", "ui.revised"},
+    {
+        "asr.bench", "asr.bench.*", "asr.api", "ui.render", "ui.theme", "ui.microphone", "ui.files",
+        "ui.visitor", "ui.sound", "ui.revised"
+    },
     {"ui.choices", "ui.edited"},
     {"ui.report"},
     {"ui.shelf"},

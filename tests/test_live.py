@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from asr.agreement import agreed, covered, echo, words_of, written_as
+from asr.config import Config
 from asr.errors import Unsupported
 from asr.live import LiveTranscriber, replay
-from asr.config import Config
 from asr.pace import Pace, paced
 from asr.passes import Rank, hear
 from asr.types import Options, Segment, Word

@@ -1,4 +1,4 @@
-"""Windows: nothing said is left out, none is longer than a recogniser takes, everything finds its place again."""
+"""Windows: nothing said is left out, none is longer than a recogniser takes, all find their place again."""
 
 from itertools import pairwise
 

@@ -13,7 +13,7 @@ BENCHES = {
     "live": "how soon and how steadily we write along, beside two other ways to do it",
     "streams": "how many people one model can write along with at once",
     "batch": "an archive's run beside its recordings one by one, and beside the engine alone",
-    "wer": "word error rates on folders, lists and the Open ASR Leaderboard's sets, several models side by side",
+    "wer": "word error rates of several models on folders, lists and the Open ASR Leaderboard's sets",
     "diarize": "who spoke when: diarization error rates, speaker counts, words with the wrong speaker",
     "speed": "time, memory and errors beside bare CTranslate2, faster-whisper and whisperx",
 }

@@ -111,7 +111,8 @@ def align(work: Work) -> None:
     job, store = work.job, work.store
     text = store.edited(job.id)
     with Recording.open(store.audio(job)) as recording:
-        segments, says = align(recording, text.segments, text.language, config=work.tools.config, progress=work.tell)
+        how = {"config": work.tools.config, "progress": work.tell}
+        segments, says = align(recording, text.segments, text.language, **how)
     if segments == text.segments:
         store.skip(job.id, "align", timed=says)
     else:
