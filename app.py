@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from functools import partial
-from threading import Event
+from queue import SimpleQueue
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody is told that this runs
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -29,9 +29,9 @@ def main() -> int:
     if sys.argv[1:] not in ([], ["--check"]):
         print("usage: python app.py [--check]; everything else is set by ASR_* variables", file=sys.stderr)
         return 2
-    stop = Event()
+    stop: SimpleQueue = SimpleQueue()  # an Event's lock is not safe in a handler: it may be held already
     for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
+        signal.signal(sign, lambda *_: stop.put(None))
     try:
         config = Config.from_env()
         _work_in(config)
@@ -45,7 +45,7 @@ def main() -> int:
     from asr.api import policy
 
     print(f"Parlance is at {url}  (Ctrl+C stops it)\n{policy(config)}", flush=True)
-    stop.wait()
+    stop.get()
     close()
     return 0
 

@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -8,6 +9,9 @@ import pytest
 
 from asr import backends
 from tests.tones import Tones
+
+# Whoever is started in the background, and all it starts, ignores Ctrl+C; some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).parent
 DIGITS = HERE / "models" / "whisper-digits"
