@@ -10,7 +10,8 @@ import pytest
 from asr.audio import Recording, decode
 from asr.config import Config
 from asr.diarize import Count, apart, diarize
-from asr.errors import ASRError, Cancelled, Unsupported
+from asr.diarize.voices import Encoder
+from asr.errors import ASRError, BackendUnavailable, Cancelled, Unsupported
 
 TELEPHONE = Path(find_spec("pyannote.audio").origin).parent / "sample" / "sample.wav"
 CONFIG = Config()
@@ -90,3 +91,9 @@ def test_a_recording_shorter_than_a_word_has_nobody():
     for samples in (1, 100, 8000):
         noise = np.random.default_rng(0).integers(-20, 20, samples).astype(np.int16)
         assert diarize(Recording(noise), "embedded", Count(low=2), config=CONFIG).turns == ()
+
+
+def test_a_voices_model_that_is_not_installed_is_told_with_the_line_that_installs_it(monkeypatch):
+    monkeypatch.setattr("asr.diarize.voices.find_spec", lambda _: None)
+    with pytest.raises(BackendUnavailable, match=r"pip install --no-deps resemblyzer"):
+        Encoder()
