@@ -64,36 +64,63 @@ def check(config: Config) -> int:
 
 def serve(config: Config):
     """Open the port, then load the model behind it; returns the address, and what closes it all."""
-    from starlette.routing import Mount
-    from starlette.staticfiles import StaticFiles
-
-    import ui
-    from asr import api, gate, zerogpu
+    from asr import gate, zerogpu
     from asr.jobs import Quota, Store, Tools, Worker
     from asr.models import Models
     from asr.pace import paced
     from asr.scheduler import Schedulers
     from asr.sessions import Sessions
-    from ui import editor, live, perfect, recording, recordings, theme
 
     models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions, pace=paced(config))
     store = Store(config.data_dir.resolve(), Quota.of(config))
     worker = Worker(Tools(store, config, *zerogpu.parts(models.get, config)))
     sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.get(spec)).open(*rest))
+    page, url = _launch(config, models, worker, _routes(config, models, worker, schedulers, sessions))
+    gate.tighten(page.server.config, config)
+    models.start()
+    worker.start()
+
+    def close() -> None:
+        page.close(verbose=False)  # its files go with it
+        worker.close()
+        store.close()
+        sessions.close()
+        schedulers.close()
+
+    return url, close
+
+
+def _routes(config: Config, models, worker, schedulers, sessions) -> list:
+    """All addresses but Gradio's own."""
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    from asr import api
+    from asr.gate import origins
+    from ui import editor, live, perfect, recordings, theme
+
+    return [
+        Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS)),
+        *live.routes(sessions, models, config),
+        *recordings.routes(worker, config, origins.admit),
+        *editor.routes(worker, origins.admit),
+        *perfect.routes(sessions, worker, origins.admit),
+        *api.routes(config, models, schedulers, sessions),
+    ]
+
+
+def _launch(config: Config, models, worker, routes: list):
+    """The page on its port, behind the gate, and its address."""
+    import ui
+    from asr import gate
+    from ui import live, recording, recordings, theme
+
     tabs = {
         "Live": live.tab,
         "Recording": partial(recording.tab, worker=worker),
         "My recordings": recordings.tab,
     }
     page = ui.build(models, config, tabs)
-    routes = [
-        Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS)),
-        *live.routes(sessions, models, config),
-        *recordings.routes(worker, config, live.same_origin),
-        *editor.routes(worker, live.same_origin),
-        *perfect.routes(sessions, worker, live.same_origin),
-        *api.routes(config, models, schedulers, sessions),
-    ]
     os.environ["FORWARDED_ALLOW_IPS"] = config.proxies  # uvicorn's name for it
     try:
         _, url, _ = page.launch(
@@ -111,18 +138,7 @@ def serve(config: Config):
     except OSError as e:
         what = f"Port {config.port} of {config.host} cannot be opened: {e}"
         raise ConfigError(what, "Is it in use? Choose another, for example ASR_PORT=7861.") from None
-    gate.tighten(page.server.config, config)
-    models.start()
-    worker.start()
-
-    def close() -> None:
-        page.close(verbose=False)  # its files go with it
-        worker.close()
-        store.close()
-        sessions.close()
-        schedulers.close()
-
-    return url, close
+    return page, url
 
 
 def _work_in(config: Config) -> None:

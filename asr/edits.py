@@ -25,7 +25,7 @@ from inspect import signature
 
 from asr.errors import Unsupported
 from asr.pieces import clean
-from asr.speakers import assign, merged, names
+from asr.speakers import assign, merged, names, renamed
 from asr.types import Segment, Transcript, Turn
 from asr.wording import reworded, words
 
@@ -128,7 +128,7 @@ def _rename(lines: Lines, speaker: str | None, name: str) -> Lines:
     name = _name(name)
     if name in names(lines):
         raise Unsupported(f"There is a {name} already.", "Choose another name, or merge the two.")
-    return merged(lines, {_known(lines, speaker)}, name)
+    return renamed(lines, _known(lines, speaker), name)
 
 
 def _merge(lines: Lines, speaker: str | None, into: str | None) -> Lines:

@@ -25,6 +25,16 @@ class _Quiet(tqdm):
         super().__init__(*args, **{**kwargs, "disable": True})
 
 
+def local(model: str) -> Path | None:
+    """The directory that `model` is; None where it may be a name or a repository. Raises UnknownModel."""
+    path = Path(model).expanduser()
+    if model and path.is_dir():
+        return path
+    if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
+        raise UnknownModel(f"There is no directory {model}.", "Check the path.")
+    return None
+
+
 def cached(repository: str, files: Sequence[str]) -> Path | None:
     """The directory with what the cache holds of `files` (names or patterns); None where it holds nothing."""
     try:

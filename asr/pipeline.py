@@ -70,6 +70,16 @@ def _transcribe(recording, backend, options: Options, vad) -> Iterator[Segment]:
                 yield from hearing.told(item.window, heard)
 
 
+def prepared(backend: Backend, audio: np.ndarray) -> np.ndarray:
+    """What the backend makes of a window's audio ahead of its turn; the audio where it takes no batches."""
+    return backend.prepare(audio) if "batch" in backend.can else audio
+
+
+def _longest(backend: Backend) -> float:
+    """Seconds of a window."""
+    return backend.window if "batch" in backend.can else LONGEST
+
+
 def _batches(coming: Iterator[Prepared], largest: int) -> Iterator[list[Prepared]]:
     """Small batches first: somebody is waiting for the first words."""
     size = 1
@@ -85,11 +95,12 @@ def _language(recording, backend, first: Window, vad) -> tuple[str | None, float
     much speech there is in it, up to ENOUGH.
     """
     audio, speech = [first.audio(recording)], [min(first.speech, ENOUGH)]
+    longest = _longest(backend)
     places = min(PLACES, int(recording.duration / EVERY))
     for i in range(1, places + 1):
         start = recording.duration * i / (places + 1)
-        excerpt = Recording(to_pcm16(recording.read(start, start + backend.window)))
-        for window in windows(excerpt, vad(), True, backend.window):
+        excerpt = Recording(to_pcm16(recording.read(start, start + longest)))
+        for window in windows(excerpt, vad(), True, longest):
             audio.append(window.audio(excerpt))
             speech.append(min(window.speech, ENOUGH))
     votes: Counter[str] = Counter()
@@ -118,15 +129,14 @@ class Hearing:
                 raise Cancelled("Nobody is listening any more.")
             return detector(block)
 
-        batching = "batch" in self.backend.can
         # Words tell on which side of a join they were said.
-        join, longest = batching and "words" in self.backend.can, self.backend.window if batching else LONGEST
-        return windows(self.recording, listen, join, longest)
+        join = {"batch", "words"} <= self.backend.can
+        return windows(self.recording, listen, join, _longest(self.backend))
 
     def prepared(self, window: Window) -> Prepared:
         """The window with all that can be done about it before the engine has its turn."""
         audio = window.audio(self.recording)
-        return Prepared(self, window, self.backend.prepare(audio) if "batch" in self.backend.can else audio)
+        return Prepared(self, window, prepared(self.backend, audio))
 
     def settle_language(self, first: Window) -> None:
         """Where nobody said it, hear which language the recording is in, before its first window is decoded.

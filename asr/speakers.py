@@ -54,7 +54,7 @@ def assign(segments: Sequence[Segment], diarization: Diarized) -> tuple[Segment,
     return tuple(chain.from_iterable(parted))
 
 
-def renamed(segments: Sequence[Segment], old: str, new: str) -> tuple[Segment, ...]:
+def renamed(segments: Sequence[Segment], old: str | None, new: str) -> tuple[Segment, ...]:
     """`old` is called `new` from now on. Where there is a `new` already, the two become one."""
     return merged(segments, {old}, new)
 

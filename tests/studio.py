@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -23,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from asr import audio
 from asr.config import Config
 from asr.diarize import Diarization
+from asr.gate import origins
 from asr.jobs import Job, Store, Tools, Wishes, Worker
 from asr.types import Segment, Transcript, Turn, Word
 from tests.hall import serving
@@ -119,12 +119,6 @@ class Studio:
         return f"{self.url}recordings/{job.id}"
 
 
-def own_pages(connection: HTTPConnection) -> None:
-    from ui.live import same_origin
-
-    same_origin(connection)
-
-
 @contextmanager
 def studio(folder: Path, transcribe=None) -> Iterator[Studio]:
     """Serve it; `transcribe` stands in for `pipeline.transcribe` in what the worker does once started."""
@@ -133,6 +127,6 @@ def studio(folder: Path, transcribe=None) -> Iterator[Studio]:
     worker = Worker(Tools(store, Config(data_dir=folder / "data"), lambda _: Tones(), **heard))
     home = Route("/", lambda _: HTMLResponse("<h1 class=masthead>My recordings</h1>"))
     assets = Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS))
-    with serving([home, assets, *editor.routes(worker, own_pages)]) as port:
+    with serving([home, assets, *editor.routes(worker, origins.admit)]) as port:
         yield Studio(folder, worker, f"http://127.0.0.1:{port}/")
     store.close()

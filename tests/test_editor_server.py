@@ -8,8 +8,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from asr.config import Config
+from asr.gate import origins
 from asr.jobs import Store, Tools, Worker
-from tests.studio import SAID, SECRET, Studio, own_pages
+from tests.studio import SAID, SECRET, Studio
 from tests.tones import Tones
 from ui import editor, visitor
 
@@ -26,7 +27,7 @@ def house(tmp_path):
 
 @pytest.fixture
 def client(house):
-    return TestClient(Starlette(routes=editor.routes(house.worker, own_pages)), base_url="http://localhost")
+    return TestClient(Starlette(routes=editor.routes(house.worker, origins.admit)), base_url="http://localhost")
 
 
 @pytest.fixture

@@ -432,7 +432,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(flow, "STALLED", 0.5)
     with (
         small(tmp_path) as url,
-        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30) as at,
+        socket.create_connection(_place(url), timeout=30) as at,
     ):
         at.sendall(b"POST /recordings HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
         assert b" 408 " in at.recv(4096)
@@ -442,7 +442,7 @@ def test_a_body_that_trickles_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(flow, "STALLED", 0.5)
     with (
         small(tmp_path) as url,
-        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30) as at,
+        socket.create_connection(_place(url), timeout=30) as at,
     ):
         at.sendall(b"POST /recordings HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
         at.settimeout(0.1)
@@ -463,7 +463,7 @@ def test_a_connection_that_asks_nothing_is_closed(tmp_path, monkeypatch, sent):
     monkeypatch.setattr(gate, "LINGERING", 0.5)
     with (
         small(tmp_path) as url,
-        socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=30) as at,
+        socket.create_connection(_place(url), timeout=30) as at,
     ):
         at.sendall(sent)
         while at.recv(4096):  # uvicorn may say 400 first

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from asr.audio import SAMPLE_RATE, Recording
 from asr.config import Config
+from asr.gate import origins
 from asr.jobs import Store, Tools, Worker
 from asr.journal import expire
 from asr.live import Update
@@ -18,7 +19,7 @@ from asr.types import Options, Segment, Transcript
 from tests import browser as chromium
 from tests import speech
 from tests.conftest import DIGITS
-from tests.studio import SECRET, own_pages, spoken
+from tests.studio import SECRET, spoken
 from tests.test_live_page import Live, record
 from tests.test_sessions import House
 from tests.tones import Tones
@@ -41,7 +42,7 @@ def place(tmp_path):
 
     sessions, store = House(tmp_path / "live"), Store(tmp_path / "data")
     worker = Worker(Tools(store, Config(data_dir=tmp_path / "data"), lambda _: Tones(), slowly))
-    routes = [*perfect.routes(sessions, worker, own_pages), *editor.routes(worker, own_pages)]
+    routes = [*perfect.routes(sessions, worker, origins.admit), *editor.routes(worker, origins.admit)]
     client = TestClient(Starlette(routes=routes), base_url="http://localhost")
     yield SimpleNamespace(sessions=sessions, store=store, worker=worker, client=client, go_on=go_on)
     go_on.set()

@@ -103,10 +103,10 @@ class Desk:
         if live and retelling(job):
             return self._retold(job, live)
         if before and before.job.version == job.version and operations[:-1] == before.operations:
-            after = edits.apply(before.transcript, _bare(operations[-1]))
+            after = edits.apply(before.transcript, bare(operations[-1]))
             return _with(before, job=job, operations=operations, transcript=after, redo=redo)
         base = store.transcript(job.id)
-        after = edits.replayed(base, map(_bare, operations))
+        after = edits.replayed(base, map(bare, operations))
         found = store.diarization(job.id)
         new = revised(base, store.version(job.id, live)) if live not in (0, job.version) else frozenset()
         return Edited(job, base, operations, after, found.turns if found else (), redo, live, new)
@@ -136,7 +136,7 @@ def _with(edited: Edited, **changes) -> Edited:
     return Edited(**fields | changes)
 
 
-def _bare(operation: dict) -> dict:
+def bare(operation: dict) -> dict:
     """Without the name that the page gave it."""
     return {k: v for k, v in operation.items() if k != "id"}
 

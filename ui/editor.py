@@ -34,7 +34,7 @@ from asr.jobs import Job
 from asr.jobs.worker import Worker
 from asr.types import Transcript
 from ui import sound, visitor
-from ui.edited import Desk, Edited, lines, news, progress, retelling, shown
+from ui.edited import Desk, Edited, bare, lines, news, progress, retelling, shown
 from ui.files import played
 from ui.theme import ASSETS
 
@@ -196,8 +196,7 @@ class Editor:
             return getattr(self.store, operation["op"])(id, revision)
         if operation.get("op") == "speakers":
             raise Unsupported("Speakers are found by the server.", "Reload the page.")
-        bare = {k: v for k, v in operation.items() if k != "id"}
-        edits.apply(self.desk.now(id).transcript, bare)  # what cannot be replayed must not be kept
+        edits.apply(self.desk.now(id).transcript, bare(operation))  # what cannot be replayed must not be kept
         return self.store.edit(id, operation, revision)
 
     def _speakers(self, asked: dict, job: Job) -> dict:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gradio as gr
-from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute
 
 from asr import catalogue, languages
 from asr.api import stream
 from asr.api.errors import Refused
 from asr.config import Config
+from asr.gate import origins
 from asr.ice import IceServers
 from asr.models import Models
 from asr.sessions import Sessions
@@ -89,21 +88,9 @@ def _connect(
 
 def routes(sessions: Sessions, models: Models, config: Config) -> list[BaseRoute]:
     """What the tab talks to: its WebSocket, its downloads, WebRTC."""
-    policy = stream.Policy(same_origin, partial(_spec, models), models.status)
-    microphones = Microphones(sessions, IceServers(config), same_origin)
+    policy = stream.Policy(origins.admit, partial(_spec, models), models.status)
+    microphones = Microphones(sessions, IceServers(config), origins.admit)
     return [*stream.routes(sessions, policy, "/live/session"), *microphones.routes("/live")]
-
-
-def same_origin(connection: HTTPConnection) -> None:
-    """Raise Refused at other people's pages: any page may open a WebSocket to localhost."""
-    origin = connection.headers.get("origin")
-    asked = {connection.headers.get(name) for name in ("host", "x-forwarded-host")}
-    if origin and urlsplit(origin).netloc not in asked:
-        raise Refused(
-            "This connection does not come from Parlance's own page.",
-            "Behind a proxy: let it pass the Host header on (nginx: proxy_set_header Host $http_host).",
-            status=403,
-        )
 
 
 def _spec(models: Models, name: str) -> str | None:

@@ -24,6 +24,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from asr.api.body import read
 from asr.api.errors import Refused
 from asr.audio import SAMPLE_RATE, from_pcm16
 from asr.errors import ASRError, Busy
@@ -200,11 +201,8 @@ class Microphones(WebRTCConnectionMixin):
 
 async def _body(request: Request) -> dict:
     """The request's JSON, bounded before it is read, with the fields FastRTC relies on."""
-    data = b""
-    async for piece in request.stream():
-        data += piece
-        if len(data) > MOST_BYTES:
-            raise Refused("This offer is too long.", f"Send at most {MOST_BYTES} bytes.", status=413)
+    too_long = Refused("This offer is too long.", f"Send at most {MOST_BYTES} bytes.", status=413)
+    data = await read(request, MOST_BYTES, too_long)
     try:
         body = json.loads(data)
         texts = {"offer": ("webrtc_id", "sdp", "session"), "ice-candidate": ("webrtc_id",)}[body["type"]]

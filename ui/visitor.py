@@ -13,9 +13,10 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from asr.api.errors import Refused
+from asr.api.body import read
+from asr.api.errors import Refused, sentence
 from asr.errors import ASRError, TooLarge
 
 HEADER = "X-Parlance-Browser"
@@ -42,13 +43,10 @@ def owner_of(secret: str) -> str:
 
 async def body(request: Request, most: int) -> dict:
     """The JSON object that was sent, read up to `most` bytes; raises TooLarge, Refused."""
-    read = b""
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > most:
-            raise TooLarge(f"A request has at most {most // 1024} kB.", "Send less at once.")
+    too_long = TooLarge(f"A request has at most {most // 1024} kB.", "Send less at once.")
+    sent = await read(request, most, too_long)
     try:
-        found = json.loads(read)
+        found = json.loads(sent)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -63,16 +61,11 @@ def told(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except ASRError as e:
-            return refusal(e)
+            return sentence(e)
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("a request failed")
-            return refusal(ASRError("Something broke that should not.", "The server's log has the details."))
+            return sentence(ASRError("Something broke that should not.", "The server's log has the details."))
 
     return answered
-
-
-def refusal(error: ASRError) -> JSONResponse:
-    headers = {"Cache-Control": "no-store"}
-    return JSONResponse({"error": {"what": error.what, "fix": error.fix}}, error.status, headers)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 
 from asr.api.errors import Refused
-from asr.errors import Cancelled, TooLarge
+from asr.errors import ASRError, Cancelled, TooLarge
 
 SLOWEST = 1024  # bytes a second, on average, after the first PATIENCE seconds
 PATIENCE = 30.0
@@ -31,6 +31,15 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
         if time.monotonic() - begun > PATIENCE + size / SLOWEST:
             raise Refused("The upload is too slow.", "Send a smaller file.", status=408, code="timeout")
         yield chunk
+
+
+async def read(request: Request, most: int, too_long: ASRError) -> bytes:
+    """A small body, whole; raises `too_long` as soon as it has more than `most` bytes."""
+    found = b""
+    async for chunk in request.stream():
+        if len(found := found + chunk) > most:
+            raise too_long
+    return found
 
 
 def announced(request: Request) -> int:

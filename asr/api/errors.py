@@ -71,6 +71,14 @@ def response(error: Exception) -> JSONResponse:
     return JSONResponse({"error": described(error)}, status_of(error), headers)
 
 
+def sentence(error: ASRError) -> JSONResponse:
+    """For our own page, which shows it to people: what happened, and the fix."""
+    headers = {"Cache-Control": "no-store"}
+    if wait := getattr(error, "retry_after", None):
+        headers["Retry-After"] = str(wait)
+    return JSONResponse({"error": {"what": error.what, "fix": error.fix}}, error.status, headers)
+
+
 def refusal(error: ValidationError, names: dict[str, str], prefix: str = "") -> Refused:
     """The first thing pydantic found, as OpenAI would say it. `names`: field -> its name on the wire."""
     first = error.errors(include_url=False, include_input=False)[0]

@@ -12,7 +12,7 @@ import numpy as np
 from asr.audio import SAMPLE_RATE, Recording
 from asr.backends import Backend
 from asr.errors import Cancelled
-from asr.pipeline import Hearing
+from asr.pipeline import Hearing, prepared
 from asr.types import Options, Segment, Transcript
 from asr.vad import Silero, VoiceDetector
 from asr.windows import Window
@@ -146,9 +146,7 @@ def filled(coming: Iterator[Piece | Job], hall: Hall) -> Iterator[Filled | Job]:
     def flush() -> Iterator[Filled | Job]:
         if waiting:
             parts = [x for p in waiting for x in (BETWEEN, p.audio)][1:]
-            audio = np.concatenate(parts)
-            prepare = hall.backend.prepare if "batch" in hall.backend.can else lambda x: x
-            yield Filled(tuple(waiting), prepare(audio))
+            yield Filled(tuple(waiting), prepared(hall.backend, np.concatenate(parts)))
         yield from ended
         waiting.clear()
         ended.clear()

@@ -17,7 +17,7 @@ from asr.ahead import ahead, several
 from asr.backends import check
 from asr.batch.filling import Filled, Hall, Heard, Job, Open, Piece, filled, gathered, pieces
 from asr.errors import ASRError, BackendUnavailable
-from asr.pipeline import Prepared, decode
+from asr.pipeline import Prepared, decode, prepared
 from asr.types import Segment
 
 STREAK = 8  # recordings in a row that the engine fails on: then it is the engine
@@ -116,9 +116,9 @@ class _Engine:
         if len(jobs) == 1:
             self._failed(jobs[0], error)
             return
-        prepare = self.hall.backend.prepare if "batch" in self.hall.backend.can else lambda x: x
         for job in jobs:
-            self.hear([Filled((p,), prepare(p.audio)) for p in all_pieces if p.job is job])
+            mine = [p for p in all_pieces if p.job is job]
+            self.hear([Filled((p,), prepared(self.hall.backend, p.audio)) for p in mine])
 
     def _tried(self, job: Job, work: Callable[[], None]) -> None:
         try:

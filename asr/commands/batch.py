@@ -22,7 +22,7 @@ from pathlib import Path
 
 from asr.commands.progress import Progress, clock
 from asr.commands.stages import After, add_stages, stages, timed
-from asr.commands.wishes import add_wishes, asked, load, spoken
+from asr.commands.wishes import add_wishes, asked, configured, load, spoken
 from asr.commands.writing import unwritable, write_whole
 from asr.config import Config
 from asr.errors import ASRError, BackendUnavailable
@@ -38,8 +38,7 @@ def main(argv: list[str]) -> int:
     from asr.batch.manifest import Manifest  # these take long to import; help must not
     from asr.batch.shelf import Shelf
 
-    config = Config.from_env()
-    config = replace(config, model=args.model or config.model, device=args.device or config.device)
+    config = configured(args)
     shelf = Shelf(args.output, args.format)
     with closing(Manifest(shelf.folder / ".parlance" / "manifest.db")) as manifest:
         return _Run(args, config, shelf, manifest).main()

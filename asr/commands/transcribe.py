@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from asr.commands.progress import Progress
 from asr.commands.stages import add_stages, stages, timed
-from asr.commands.wishes import add_wishes, asked, load
+from asr.commands.wishes import add_wishes, asked, configured, load
 from asr.commands.writing import names, unwritable
-from asr.config import Config
 
 EXIT = "Exit code: 0 all done, 1 some failed, 2 not understood, 130 interrupted."
 
@@ -32,8 +30,7 @@ def main(argv: list[str]) -> int:
     here = [file for file in files if _is_there(file)]
     if not here:
         return 1
-    config = Config.from_env()
-    config = replace(config, model=args.model or config.model, device=args.device or config.device)
+    config = configured(args)
     backend = load(config)
     options = timed(asked(args, config, backend), wanted, backend)
     backends.check(backend, options)

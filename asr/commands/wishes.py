@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asr import languages
@@ -42,6 +43,12 @@ def _language(text: str) -> str:
             f"there is no language {text!r}; write a code, en, or a name, english"
         )
     return code
+
+
+def configured(args: argparse.Namespace) -> Config:
+    """The settings of the environment, with the model and the device that the arguments name."""
+    config = Config.from_env()
+    return replace(config, model=args.model or config.model, device=args.device or config.device)
 
 
 def load(config: Config) -> Backend:

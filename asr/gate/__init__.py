@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -119,13 +119,7 @@ def tighten(server, config: Config) -> None:
 
 def refusal(path: str, error: Refused) -> Response:
     """In the words of whom it is for: OpenAI's below /v1, otherwise what and fix."""
-    if paths.is_api(path):
-        return errors.response(error)
-    answer = JSONResponse({"error": {"what": error.what, "fix": error.fix}}, error.status)
-    answer.headers["Cache-Control"] = "no-store"
-    if wait := getattr(error, "retry_after", None):
-        answer.headers["Retry-After"] = str(wait)
-    return answer
+    return errors.response(error) if paths.is_api(path) else errors.sentence(error)
 
 
 async def _answered(answer: Response, scope: Scope, sent: Body, send: Send) -> None:

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive
 
+from asr.api import body
 from asr.api.errors import Refused
 from asr.errors import ConfigError
 from asr.gate.rates import Rate, neighbourhood
@@ -57,10 +58,8 @@ class Login:
     async def _form(self, request: Request, inside: bool) -> Response:
         if request.method != "POST":
             return _page(_signed_in() if inside else _ask(request.query_params.get("next", "")))
-        sent = b""
-        async for chunk in request.stream():
-            if len(sent := sent + chunk) > MOST:
-                raise Refused("This is no password.", "Type it into the form.", status=413)
+        too_long = Refused("This is no password.", "Type it into the form.", status=413)
+        sent = await body.read(request, MOST, too_long)
         fields = parse_qs(sent.decode(errors="replace"))
         given, to = (fields.get(name, [""])[0] for name in ("password", "next"))
         self._wrong.allow(neighbourhood(request))  # first: a right guess must not pass either

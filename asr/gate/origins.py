@@ -19,7 +19,7 @@ HEADERS = "Authorization, Content-Type"
 
 
 def admit(asking: HTTPConnection) -> None:
-    """Raise Refused (403) at a request that another site's page makes."""
+    """Raise Refused (403) at other sites' pages: any page may ask localhost, and open a WebSocket to it."""
     origin = asking.headers.get("origin")
     here = {asking.headers.get(name) for name in ("host", "x-forwarded-host")}
     if origin and urlsplit(origin).netloc not in here:

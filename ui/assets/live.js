@@ -329,16 +329,7 @@
 
   const paragraphs = () => [...$("settled").querySelectorAll(".paragraph .words"), $("draft").querySelector(".words")].map((p) => p.textContent.trim()).filter(Boolean);
   const copy = async () => {
-    const text = paragraphs().join("\n\n");
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch { // no clipboard on insecure pages
-      const area = Object.assign(document.createElement("textarea"), { value: text });
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
+    await window.parlanceCopy(paragraphs().join("\n\n"));
     toast("Copied.");
   };
   const clear = () => {

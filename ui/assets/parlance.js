@@ -91,16 +91,7 @@
   const SPEEDS = [1, 1.25, 1.5, 2, 0.75];
   const copy = async (button) => {
     const text = $$(".lines .said").map((said) => said.innerText.trim()).join("\n") + "\n";
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch { // no permission, or plain http
-      const area = Object.assign(document.createElement("textarea"), { value: text });
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-      button.focus();
-    }
+    await window.parlanceCopy(text);
     const label = button.textContent;
     button.textContent = "Copied";
     setTimeout(() => { if (button.textContent === "Copied") button.textContent = label; }, 1600);

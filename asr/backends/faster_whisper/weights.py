@@ -23,11 +23,8 @@ def find(model: str) -> Path:
     Downloads it if need be. Raises UnknownModel when there is no such model, BackendUnavailable
     when it cannot be had now or is not whole.
     """
-    path = Path(model).expanduser()
-    if model and path.is_dir():
-        return _whole(path)
-    if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
-        raise UnknownModel(f"There is no directory {model}.", "Check the path.")
+    if folder := hub.local(model):
+        return _whole(folder)
     if "/" in model:
         return _from_hub(model)
     if model in REPOSITORIES:

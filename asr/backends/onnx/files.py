@@ -41,11 +41,8 @@ def find(model: str, precisions: Sequence[str | None]) -> Found:
     What is in the hub's cache is taken before anything is downloaded. Raises UnknownModel when there
     is no such model, BackendUnavailable when it cannot be had now or is not whole.
     """
-    path = Path(model).expanduser()
-    if model and path.is_dir():
-        return _local(path, precisions)
-    if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
-        raise UnknownModel(f"There is no directory {model}.", "Check the path.")
+    if folder := hub.local(model):
+        return _local(folder, precisions)
     name = next((n for n in (model, f"nemo-{model}") if n in NAMES), None)
     repository = model_repos.get(name) or ALSO.get(model) or model
     if "/" not in repository:

@@ -26,11 +26,8 @@ def find(model: str) -> Path:
     Raises UnknownModel where there is no such Whisper, BackendUnavailable where it cannot be had now or
     is not whole.
     """
-    path = Path(model).expanduser()
-    if model and path.is_dir():
-        return _whole(path)
-    if model.startswith(("/", "./", "../", "~")) or model.count("/") > 1:
-        raise UnknownModel(f"There is no directory {model}.", "Check the path.")
+    if folder := hub.local(model):
+        return _whole(folder)
     if "/" not in model:
         raise UnknownModel(
             f"There is no repository {model!r} on the model hub.",

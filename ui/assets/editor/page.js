@@ -300,7 +300,7 @@ const TOOLS = {
       const name = names && line.who >= 0 && model.lines[i - 1]?.who !== line.who ? `${model.name(line.who)}: ` : "";
       return `${times ? `[${clock(line.start)}] ` : ""}${name}${textOf(line)}`;
     }).join("\n");
-    await copied(`${text}\n`);
+    await window.parlanceCopy(`${text}\n`);
     $("#copy").textContent = "Copied";
     setTimeout(() => ($("#copy").textContent = "Copy the text"), 1600);
   },
@@ -308,18 +308,6 @@ const TOOLS = {
   "#show-revised": () => document.body.toggleAttribute("data-revised", $("#show-revised").checked),
 };
 for (const [selector, run] of Object.entries(TOOLS)) $(selector).onclick = run;
-
-const copied = async (text) => {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch { // no permission, or plain http
-    const area = Object.assign(document.createElement("textarea"), { value: text });
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-};
 
 $("#export").addEventListener("click", async (e) => {
   const link = e.target.closest("a[data-format]");
