@@ -66,8 +66,8 @@ def serve(config: Config):
     """Open the port, then load the model behind it; returns the address, and what closes it all."""
     from asr import gate, zerogpu
     from asr.jobs import Quota, Store, Tools, Worker
+    from asr.live.pace import paced
     from asr.models import Models
-    from asr.pace import paced
     from asr.scheduler import Schedulers
     from asr.sessions import Sessions
 

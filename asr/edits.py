@@ -24,10 +24,10 @@ from functools import reduce
 from inspect import signature
 
 from asr.errors import Unsupported
-from asr.pieces import clean
 from asr.speakers import assign, merged, names, renamed
+from asr.text.pieces import clean
+from asr.text.wording import reworded, words
 from asr.types import Segment, Transcript, Turn
-from asr.wording import reworded, words
 
 LONGEST_LINE = 20_000  # characters
 LONGEST_TEXT = 5_000_000  # characters of a transcript; ten hours of fast speech are a tenth of it

@@ -19,9 +19,9 @@ from typing import Protocol
 
 import numpy as np
 
-from asr.pieces import ends_sentence, possible
+from asr.text.pieces import ends_sentence, possible
+from asr.text.wording import words
 from asr.types import Segment, Turn, Word
-from asr.wording import words
 
 NEAR = 2.0  # seconds to the next turn, beyond which a word in a gap has no speaker
 PAUSE = 1.0  # seconds of silence that end a sentence, whatever its punctuation says

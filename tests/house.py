@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from asr.api.door import routes
 from asr.api.server import Server
 from asr.config import Config
+from asr.live.pace import paced
 from asr.models import Models
-from asr.pace import paced
 from asr.scheduler import Schedulers
 from tests.tones import Tones, loud
 

@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from asr.ahead import ahead, several
+from asr.pipeline.ahead import ahead, several
 
 
 def running() -> list[str]:

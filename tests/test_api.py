@@ -19,8 +19,8 @@ from asr.api.schema import VoiceDetection
 from asr.audio import SAMPLE_RATE, to_pcm16
 from asr.config import Config
 from asr.errors import BackendUnavailable
-from asr.spans import THRESHOLD
 from asr.types import Options, Segment
+from asr.vad.spans import THRESHOLD
 from tests.house import House
 from tests.tones import Tones, loud, say, silence
 

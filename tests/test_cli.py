@@ -17,10 +17,10 @@ from docx import Document
 from asr.__main__ import main
 from asr.audio import SAMPLE_RATE, to_pcm16
 from asr.commands.progress import Progress, clock
-from asr.commands.writing import names, write
 from asr.diarize import RUNGS
 from asr.errors import ASRError
 from asr.formats import from_json
+from asr.formats.writing import names, write
 from asr.types import Segment, Transcript
 from tests import hostile
 from tests.speech import digits, speak

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from asr.edits import LONGEST_LINE, LONGEST_NAME, apply, cast, heard, replayed
 from asr.errors import Unsupported
+from asr.text.wording import COSTLY, reworded, words
 from asr.types import Segment, Transcript, Turn, Word
-from asr.wording import COSTLY, reworded, words
 
 VOICES = ["Anna", "Bob", "Speaker 3"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asr.audio import SAMPLE_RATE, Recording, load_audio, to_pcm16
-from asr.enrolment import CLOSE, FLOOR, _matched, known
+from asr.diarize.enrolment import CLOSE, FLOOR, _matched, known
 from asr.types import Turn
 from tests.speech import digits
 

@@ -19,7 +19,7 @@ from asr.backends.faster_whisper.segments import cut, settled
 from asr.bench.words import word_error_rate
 from asr.errors import BackendUnavailable, UnknownModel
 from asr.guards import failed
-from asr.sentences import sentences
+from asr.text.sentences import sentences
 from asr.types import Options, Word
 from tests.conftest import DIGITS
 from tests.hub import hub, lead_to

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from openai.types.audio import TranscriptionDiarized
 
 from asr import languages
-from asr.cues import LONGEST, NAME, PAUSE, REST, SHORTEST, cues, label
 from asr.errors import Unsupported
 from asr.formats import (
     FORMATS,
@@ -27,7 +26,8 @@ from asr.formats import (
     to_verbose_json,
     to_vtt,
 )
-from asr.pieces import LINE, clean, columns, pieces
+from asr.formats.cues import LONGEST, NAME, PAUSE, REST, SHORTEST, cues, label
+from asr.text.pieces import LINE, clean, columns, pieces
 from asr.types import Segment, Transcript, Word
 
 # Letters of several scripts, punctuation, marks, emoji, and what an attacker would try.

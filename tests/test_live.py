@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from asr.agreement import agreed, covered, echo, words_of, written_as
 from asr.config import Config
 from asr.errors import Unsupported
 from asr.live import LiveTranscriber, replay
-from asr.pace import Pace, paced
-from asr.passes import Rank, hear
+from asr.live.agreement import agreed, covered, echo, words_of, written_as
+from asr.live.pace import Pace, paced
+from asr.live.passes import Rank, hear
 from asr.types import Options, Segment, Word
 from tests.tones import SAMPLE_RATE, Tones, loud, say, silence
 

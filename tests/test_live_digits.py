@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from asr.live import LiveTranscriber, replay
-from asr.pace import Pace
-from asr.passes import hear
+from asr.live.pace import Pace
+from asr.live.passes import hear
 from asr.scheduler import Scheduler
 from asr.types import Options
 from tests import speech

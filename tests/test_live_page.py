@@ -151,7 +151,7 @@ def test_speaking_reading_stopping_taking_away_and_coming_back(app, visit):
 def test_pages_are_independent_with_and_without_webrtc_and_a_killed_one_leaves_nothing(
     app, visit, monkeypatch
 ):
-    monkeypatch.setattr("asr.session.GRACE", 0.5)
+    monkeypatch.setattr("asr.sessions.session.GRACE", 0.5)
     plain, without, killed = pages = visit(app.url), visit(app.url, NO_WAY), visit(app.url)
     for live in pages:
         live.press()

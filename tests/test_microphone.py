@@ -155,7 +155,7 @@ def test_many_at_once_each_get_their_own_words(tmp_path):
 
 def test_a_dead_client_is_noticed_and_its_text_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(microphone, "SILENT", 1.0)
-    monkeypatch.setattr("asr.session.GRACE", 1.0)
+    monkeypatch.setattr("asr.sessions.session.GRACE", 1.0)
 
     async def dies():
         async with speaker(url, Voice(say(SPEECH), ends=True)) as (socket, _):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from asr.pauses import PAUSE, spoken
-from asr.spans import HOP
+from asr.pipeline.pauses import PAUSE, spoken
 from asr.types import Segment, Word
 from asr.vad import Stretch
+from asr.vad.spans import HOP
 
 
 def stretch(*voiced: tuple[float, float], start: float = 10.0, end: float = 20.0) -> Stretch:

@@ -13,8 +13,8 @@ from asr.audio import SAMPLE_RATE, Recording
 from asr.config import Config
 from asr.gate import origins
 from asr.jobs import Store, Tools, Worker
-from asr.journal import expire
 from asr.live import Update
+from asr.sessions.journal import expire
 from asr.types import Options, Segment, Transcript
 from tests import browser as chromium
 from tests import speech
@@ -106,7 +106,7 @@ def test_a_disk_that_is_full_costs_the_sound_and_no_word(place, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("asr.kept.os.pwrite", full)
+    monkeypatch.setattr("asr.sessions.kept.os.pwrite", full)
     session, _ = live(place, keep=True)
     assert "nine four two" in session.transcript().text and "not kept" in session.after(0)[1].trouble
 

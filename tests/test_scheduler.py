@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from asr.backends import Backend
-from asr.batching import Batching
 from asr.errors import BackendUnavailable, Busy, Unsupported
 from asr.scheduler import Scheduler, Schedulers
-from asr.turns import Shared, Turns
+from asr.scheduler.batching import Batching
+from asr.scheduler.turns import Shared, Turns
 from asr.types import Options
 from tests.tones import SAMPLE_RATE, WORDS, Tones, loud, say, silence
 
@@ -262,7 +262,7 @@ class Broken(Tones):
 
 
 def test_a_failing_model_is_told_of_and_loses_nothing(opened, monkeypatch):
-    monkeypatch.setattr("asr.stream.RETRY", 0.01)
+    monkeypatch.setattr("asr.scheduler.stream.RETRY", 0.01)
     error = BackendUnavailable("The server is away.", "Start it again.")
     stream, listener = open_(opened(Broken(3, error)))
     stream.feed(np.r_[say(SPEECH), silence(1)])
@@ -272,7 +272,7 @@ def test_a_failing_model_is_told_of_and_loses_nothing(opened, monkeypatch):
 
 
 def test_an_unexpected_error_shows_no_secrets(opened, monkeypatch):
-    monkeypatch.setattr("asr.stream.RETRY", 0.01)
+    monkeypatch.setattr("asr.scheduler.stream.RETRY", 0.01)
     stream, listener = open_(opened(Broken(2, RuntimeError("token hf_abc"))))
     stream.feed(np.r_[say(SPEECH), silence(1)])
     stream.finish()
@@ -293,7 +293,7 @@ def test_one_bad_window_does_not_hurt_the_others_of_its_batch(opened):
 
 
 def test_a_stream_the_model_never_catches_up_with_ends_with_a_reason(opened, monkeypatch):
-    monkeypatch.setattr("asr.stream.MOST_BEHIND", 3.0)
+    monkeypatch.setattr("asr.scheduler.stream.MOST_BEHIND", 3.0)
     gate = Gate()
     scheduler = opened(gate)
     busy(gate, scheduler)
@@ -474,7 +474,7 @@ def test_recordings_make_room_for_whoever_may_speak(opened):
 
 
 def test_live_speech_and_recordings_do_not_starve_each_other(opened, monkeypatch):
-    monkeypatch.setattr("asr.turns.PATIENCE", 0.02)
+    monkeypatch.setattr("asr.scheduler.turns.PATIENCE", 0.02)
 
     class Slow(Tones):
         def transcribe_batch(self, windows, options):
@@ -528,8 +528,8 @@ def test_live_speech_goes_before_recordings():
 
 
 def test_a_recording_that_waited_long_enough_goes_before_live_speech_once(monkeypatch):
-    monkeypatch.setattr("asr.turns.PATIENCE", 0.01)
-    monkeypatch.setattr("asr.turns.SHARE", 0)
+    monkeypatch.setattr("asr.scheduler.turns.PATIENCE", 0.01)
+    monkeypatch.setattr("asr.scheduler.turns.SHARE", 0)
     assert in_order(Turns(), "file", "live")[0] == "file"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asr.audio import load_audio
-from asr.seam import offset
+from asr.sessions.seam import offset
 from tests.speech import speak
 from tests.tones import say, silence
 

@@ -10,10 +10,10 @@ import pytest
 
 from asr.config import Config
 from asr.errors import ASRError, Busy, SessionOver, UnknownSession
-from asr.journal import Gap, expire
 from asr.live import Update
-from asr.session import GRACE, IDLE
 from asr.sessions import Sessions
+from asr.sessions.journal import Gap, expire
+from asr.sessions.session import GRACE, IDLE
 from asr.types import Options, Segment, Word
 
 OPTIONS = Options()

@@ -271,7 +271,7 @@ def test_a_connection_without_audio_is_closed(tmp_path, monkeypatch):
 
 
 def test_a_client_that_vanishes_leaves_no_stream(tmp_path, monkeypatch):
-    monkeypatch.setattr("asr.session.GRACE", 0.5)
+    monkeypatch.setattr("asr.sessions.session.GRACE", 0.5)
     with hall(tmp_path) as (url, house):
         socket = connect(url)
         send(socket, pcm(np.r_[say("ask not")]))

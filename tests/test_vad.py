@@ -10,11 +10,11 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from asr import spans, vad
+from asr import vad
 from asr.audio import SAMPLE_RATE, Recording, decode, load_audio, to_pcm16
 from asr.errors import BackendUnavailable
-from asr.spans import FRAME, HOP, Span, packed
-from asr.vad import Silero, stretches
+from asr.vad import Silero, spans, stretches
+from asr.vad.spans import FRAME, HOP, Span, packed
 from tests import speech, tones
 
 SENTENCE = "my fellow americans ask not what your country can do for you ask what you can do for your country"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from asr.audio import decode
+from asr.pipeline.windows import LONGEST, Window, clipped, windows
 from asr.types import Segment, Word
 from asr.vad import Stretch
-from asr.windows import LONGEST, Window, clipped, windows
 from tests.tones import loud, say, silence
 
 SPOKEN = [3.0, 9.0, 20.0, 55.0, 56.5, 100.0, 131.0]  # where somebody says something

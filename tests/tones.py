@@ -16,7 +16,9 @@ import numpy as np
 from asr.types import Options, Segment, Word
 
 SAMPLE_RATE = 16_000
-WORDS = ["and", "so", "my", "fellow", "americans", "ask", "not", "what", "your", "country", "can", "do", "for", "you"]
+WORDS = [
+    "and", "so", "my", "fellow", "americans", "ask", "not", "what", "your", "country", "can", "do", "for", "you",
+]
 PITCH = {w: 400 + 100 * i for i, w in enumerate(WORDS)}
 HOP = SAMPLE_RATE // 50
 

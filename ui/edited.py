@@ -18,8 +18,8 @@ from asr import edits
 from asr.errors import UnknownJob
 from asr.jobs import Job, Store
 from asr.speakers import names
+from asr.text.wording import words
 from asr.types import Segment, Transcript, Turn, Word
-from asr.wording import words
 from ui.render import model_name
 from ui.revised import retold, revised
 

@@ -29,8 +29,8 @@ from asr.api.errors import Refused
 from asr.audio import SAMPLE_RATE, from_pcm16
 from asr.errors import ASRError, Busy
 from asr.ice import IceServers
-from asr.session import Session, Source
 from asr.sessions import Sessions
+from asr.sessions.session import Session, Source
 
 MOST_BYTES = 65_536  # of an offer; Chromium's has 3,000
 LISTEN, EVERY = 1.5, 0.5  # seconds of frames compared with the socket's audio, and how often

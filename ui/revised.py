@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from difflib import SequenceMatcher
 
+from asr.text.wording import same, words
 from asr.types import Segment, Transcript
-from asr.wording import same, words
 
 NEAR = 1.0  # seconds by which two recognisers' times of one word may differ
 

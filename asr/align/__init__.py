@@ -18,8 +18,8 @@ from asr.align.aligner import Aligner, Times
 from asr.audio import Recording
 from asr.config import Config
 from asr.errors import ASRError
+from asr.text.wording import words
 from asr.types import Segment, Word
-from asr.wording import words
 
 MARGIN = 0.3  # seconds around a segment in which its words are looked for, where no other one is
 LONGEST = 60.0  # seconds of a segment: what laying letters takes grows with the square of it

@@ -8,8 +8,8 @@ import numpy as np
 
 from asr.api.schema import VoiceDetection
 from asr.audio import SAMPLE_RATE
-from asr.spans import RELEASE, THRESHOLD
 from asr.vad import FRAME, VoiceDetector
+from asr.vad.spans import RELEASE, THRESHOLD
 
 
 class Chunking:

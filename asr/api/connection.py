@@ -18,11 +18,11 @@ from starlette.websockets import WebSocket
 from asr import languages
 from asr.api.errors import Refused
 from asr.errors import ASRError
-from asr.journal import Entry, Gap, pack
 from asr.models import Status
-from asr.session import Session
 from asr.sessions import Sessions
-from asr.source import Now, Source
+from asr.sessions.journal import Entry, Gap, pack
+from asr.sessions.session import Session
+from asr.sessions.source import Now, Source
 from asr.types import Options
 
 MOST_BYTES = 2**20  # of one message: half a minute at 16 kHz

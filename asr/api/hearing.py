@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.audio import SAMPLE_RATE
-from asr.endpoint import Ear, Endpoint
-from asr.spans import RELEASE, THRESHOLD
-from asr.tape import Tape
+from asr.live.endpoint import Ear, Endpoint
+from asr.live.tape import Tape
 from asr.vad import FRAME, Silero, VoiceDetector
+from asr.vad.spans import RELEASE, THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,15 @@ from typing import BinaryIO
 import anyio
 import numpy as np
 
-from asr import enrolment
 from asr.api.errors import Refused
 from asr.api.schema import Transcription
 from asr.api.server import Server
 from asr.audio import SAMPLE_RATE, Limits, Recording, decode
-from asr.diarize import diarize
+from asr.diarize import diarize, enrolment
 from asr.errors import AudioError
-from asr.spans import FRAME, THRESHOLD
 from asr.speakers import assign, merged, names
 from asr.types import Segment
+from asr.vad.spans import FRAME, THRESHOLD
 
 SHORTEST, LONGEST = 2.0, 10.0  # seconds of a reference clip, as with OpenAI
 TOLERANCE = 0.1  # seconds: encoders pad

@@ -13,9 +13,9 @@ from asr.audio import SAMPLE_RATE, Recording
 from asr.backends import Backend
 from asr.errors import Cancelled
 from asr.pipeline import Hearing, prepared
+from asr.pipeline.windows import Window
 from asr.types import Options, Segment, Transcript
 from asr.vad import Silero, VoiceDetector
-from asr.windows import Window
 
 BETWEEN = np.zeros(SAMPLE_RATE // 2, np.float32)  # of two recordings that share a window
 

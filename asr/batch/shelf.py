@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr.commands.writing import write, write_whole
 from asr.errors import ASRError
 from asr.formats import SUFFIX, from_json
+from asr.formats.writing import write, write_whole
 from asr.types import Transcript
 
 

@@ -13,11 +13,11 @@ from contextlib import closing
 from dataclasses import replace
 from threading import Event
 
-from asr.ahead import ahead, several
 from asr.backends import check
 from asr.batch.filling import Filled, Hall, Heard, Job, Open, Piece, filled, gathered, pieces
 from asr.errors import ASRError, BackendUnavailable
 from asr.pipeline import Prepared, decode, prepared
+from asr.pipeline.ahead import ahead, several
 from asr.types import Segment
 
 STREAK = 8  # recordings in a row that the engine fails on: then it is the engine

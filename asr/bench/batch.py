@@ -36,9 +36,9 @@ from asr.bench.words import align, plain
 from asr.errors import ConfigError
 from asr.formats import to_txt
 from asr.pipeline import transcribe
+from asr.pipeline.windows import windows
 from asr.types import Options, Transcript
 from asr.vad import Silero
-from asr.windows import windows
 
 CALLS = 5  # recordings that `transcribe` is called for anew
 Texts = dict[str, str]  # path of a recording -> what was heard

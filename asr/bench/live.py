@@ -29,7 +29,7 @@ from asr.bench.policies import POLICIES
 from asr.bench.replay import Record, fast, real
 from asr.bench.shapes import SHAPES, stretched
 from asr.bench.words import Gold, plain, read_gold, word_error_rate
-from asr.pace import Pace
+from asr.live.pace import Pace
 from asr.pipeline import transcribe
 from asr.scheduler import Scheduler
 from asr.types import Options

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-from asr.agreement import words_of
 from asr.bench.words import Gold, align, plain
+from asr.live.agreement import words_of
 from asr.types import Segment
 
 NEAR = 0.5

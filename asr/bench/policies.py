@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asr.agreement import agreed, echo, words_of
 from asr.audio import SAMPLE_RATE
 from asr.backends import Backend, check
 from asr.live import LiveTranscriber, Update
-from asr.pace import NORMAL, Pace
-from asr.passes import Pass, Rank
+from asr.live.agreement import agreed, echo, words_of
+from asr.live.pace import NORMAL, Pace
+from asr.live.passes import Pass, Rank
 from asr.types import Options, Segment, Word
 
 

@@ -18,7 +18,7 @@ from asr.audio import SAMPLE_RATE
 from asr.backends import Backend
 from asr.bench.measures import Shown
 from asr.live import Update
-from asr.passes import Pass, hear
+from asr.live.passes import Pass, hear
 from asr.scheduler import Scheduler
 from asr.types import Options, Segment
 from asr.vad import FRAME

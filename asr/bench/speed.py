@@ -37,9 +37,9 @@ from asr.bench.shapes import SHAPES, stretched
 from asr.bench.words import plain
 from asr.errors import ASRError, ConfigError
 from asr.pipeline import transcribe
+from asr.pipeline.windows import windows
 from asr.types import Options
 from asr.vad import Silero
-from asr.windows import windows
 
 WARM = 30.0  # seconds of audio heard before the clock starts
 RIVALS = ("engine", "sequential", "whisperx")

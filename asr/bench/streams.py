@@ -20,7 +20,7 @@ from asr.bench.live import Trial, loaded, model_arguments
 from asr.bench.measures import Track, confirmed, measure, summary
 from asr.bench.replay import Record, real
 from asr.bench.words import read_gold
-from asr.pace import Pace
+from asr.live.pace import Pace
 from asr.scheduler import Scheduler
 from asr.types import Options
 from asr.vad import Silero, VoiceDetector

@@ -23,9 +23,9 @@ from pathlib import Path
 from asr.commands.progress import Progress, clock
 from asr.commands.stages import After, add_stages, stages, timed
 from asr.commands.wishes import add_wishes, asked, configured, load, spoken
-from asr.commands.writing import unwritable, write_whole
 from asr.config import Config
 from asr.errors import ASRError, BackendUnavailable
+from asr.formats.writing import unwritable, write_whole
 from asr.types import Transcript
 
 EXIT = (

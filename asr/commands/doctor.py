@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from asr.config import Config
-from asr.pieces import clean
+from asr.text.pieces import clean
 
 if TYPE_CHECKING:
     from asr.doctor import Finding

@@ -8,7 +8,7 @@ import time
 from typing import TextIO
 
 from asr.formats import timestamp
-from asr.pieces import clean, columns
+from asr.text.pieces import clean, columns
 
 REDRAW = 0.1  # seconds
 

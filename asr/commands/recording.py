@@ -14,10 +14,10 @@ from asr.audio import Limits, decode
 from asr.backends import Backend
 from asr.commands.progress import Progress, clock, length
 from asr.commands.stages import After, Stages
-from asr.commands.writing import write
 from asr.config import Config
 from asr.errors import ASRError
 from asr.formats import FORMATS, to_txt
+from asr.formats.writing import write
 from asr.speakers import names
 from asr.types import Options, Segment, Transcript
 

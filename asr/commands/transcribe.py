@@ -15,7 +15,7 @@ from pathlib import Path
 from asr.commands.progress import Progress
 from asr.commands.stages import add_stages, stages, timed
 from asr.commands.wishes import add_wishes, asked, configured, load
-from asr.commands.writing import names, unwritable
+from asr.formats.writing import names, unwritable
 
 EXIT = "Exit code: 0 all done, 1 some failed, 2 not understood, 130 interrupted."
 

@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 
 from asr.audio import SAMPLE_RATE, from_pcm16
-from asr.spans import FRAME, HOP, THRESHOLD, speech_spans
 from asr.types import Turn
 from asr.vad import VoiceDetector
+from asr.vad.spans import FRAME, HOP, THRESHOLD, speech_spans
 
 MARGIN = 6.0  # dB by which a channel has to stand out
 FLOOR = -90.0  # dBFS: below the last bit of 16

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from asr.errors import Conflict
 from asr.jobs.job import STAGES
 from asr.jobs.rows import Rows, update
-from asr.journal import pack, unpack
+from asr.sessions.journal import pack, unpack
 from asr.types import Segment, Transcript, Turn
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 from asr.backends.faster_whisper.features import FRAMES, padded, room
 from asr.backends.faster_whisper.segments import Heard, Piece, cut, settled, spread, words
 from asr.guards import COMPRESSION_RATIO, failed, silent
-from asr.sentences import sentences
+from asr.text.sentences import sentences
 from asr.types import Options, Segment
 
 LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # Whisper's temperatures: the next one where the last one failed

@@ -20,14 +20,14 @@ from onnx_asr.models.nemo import NemoConformerAED as Canary
 from onnx_asr.models.whisper import WhisperHf, WhisperOrt
 
 from asr.audio import SAMPLE_RATE
+from asr.audio.cuts import quiet_pieces
 from asr.backends import Ability
 from asr.backends.onnx import files, sessions
 from asr.backends.onnx.languages import spoken
 from asr.backends.onnx.words import words
-from asr.cuts import quiet_pieces
 from asr.errors import BackendUnavailable, Unsupported
 from asr.guards import compression_ratio
-from asr.sentences import sentences
+from asr.text.sentences import sentences
 from asr.types import Options, Segment
 
 SHORTEST = 0.1  # seconds; the features are normalised over a window, and one frame has no variance

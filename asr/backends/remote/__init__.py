@@ -19,13 +19,13 @@ import numpy as np
 
 from asr import languages
 from asr.audio import SAMPLE_RATE
+from asr.audio.cuts import quiet_pieces
 from asr.backends import Ability
 from asr.backends.remote.answers import Heard
 from asr.backends.remote.connection import Connection
 from asr.backends.remote.survey import PATH, Found, post, survey
 from asr.backends.remote.wire import Wire
 from asr.config import Config
-from asr.cuts import quiet_pieces
 from asr.errors import BackendUnavailable
 from asr.types import Options, Segment
 

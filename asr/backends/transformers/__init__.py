@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from asr.audio import SAMPLE_RATE
+from asr.audio.cuts import quiet_pieces
 from asr.backends import Ability
 from asr.backends.transformers import device as places
 from asr.backends.transformers import files
 from asr.backends.transformers.decode import LADDER, Decoder, Heard
-from asr.cuts import quiet_pieces
 from asr.errors import BackendUnavailable
 from asr.guards import failed, silent
-from asr.sentences import sentences
+from asr.text.sentences import sentences
 from asr.types import Options, Segment
 
 BATCH = {"cpu": 4, "cuda": 16}  # windows to a call at most; a full GPU lowers it

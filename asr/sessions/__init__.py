@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 from asr.config import Config
 from asr.errors import Busy, UnknownSession
-from asr.journal import Journal, expire
-from asr.session import Session
-from asr.source import Open
+from asr.sessions.journal import Journal, expire
+from asr.sessions.session import Session
+from asr.sessions.source import Open
 
 FORGET = 60.0  # seconds until a session nobody uses is on disk only
 SWEEP = 3600.0  # seconds between two looks for text that is too old

@@ -20,11 +20,11 @@ import numpy as np
 
 from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError, Busy, SessionOver
-from asr.journal import Entry, Gap, Journal
-from asr.kept import Kept
 from asr.live import Update
-from asr.seam import offset
-from asr.source import House, Leg, Now, Source, State, Stream
+from asr.sessions.journal import Entry, Gap, Journal
+from asr.sessions.kept import Kept
+from asr.sessions.seam import offset
+from asr.sessions.source import House, Leg, Now, Source, State, Stream
 from asr.types import Options, Segment, Transcript
 
 GRACE = 10.0  # seconds a lost source has to come back in the middle of a word

@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 from unicodedata import bidirectional
 
-from asr.pieces import clean, clock, ends_sentence
+from asr.text.pieces import clean, clock, ends_sentence
 from asr.types import Segment, Transcript
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from math import ceil
 
 import numpy as np
 
-from asr.spans import HOP, RELEASE
 from asr.types import Segment
 from asr.vad import Stretch
+from asr.vad.spans import HOP, RELEASE
 
 PAUSE = 1.0  # seconds between two words that make two segments of them
 

@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from asr.audio import SAMPLE_RATE
-from asr.spans import FRAME
+from asr.vad.spans import FRAME
 
 HOP = SAMPLE_RATE // 100  # 10 ms, the grain of `quietest`
 

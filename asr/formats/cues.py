@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
-from asr.pieces import LINE, Piece, clean, columns, pieces
+from asr.text.pieces import LINE, Piece, clean, columns, pieces
 from asr.types import Segment, Transcript
 
 NAME = 16  # columns that a speaker's name may take from the first line

@@ -17,15 +17,15 @@ from threading import Event
 
 import numpy as np
 
-from asr.ahead import ahead
 from asr.audio import Recording, to_pcm16
 from asr.backends import Backend, check
 from asr.errors import Cancelled
 from asr.guards import failed, invented
-from asr.pauses import spoken
+from asr.pipeline.ahead import ahead
+from asr.pipeline.pauses import spoken
+from asr.pipeline.windows import LONGEST, Window, clipped, windows
 from asr.types import Options, Segment
 from asr.vad import Silero, Stretch, VoiceDetector
-from asr.windows import LONGEST, Window, clipped, windows
 
 PLACES, EVERY = 4, 120.0  # where else to hear the language: at most, and one per so many seconds
 ENOUGH = 10.0  # seconds of speech in one place that tell its language

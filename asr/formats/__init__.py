@@ -1,8 +1,8 @@
 """A transcript as a file: a Transcript goes in, a str comes out, or bytes where it is no text. Pure.
 
 - txt: one line per segment; where speakers are known, one paragraph per turn
-- docx: a document for word processors, see `asr.document`
-- srt, vtt: subtitles, cut and timed as `asr.cues` says
+- docx: a document for word processors, see `asr.formats.document`
+- srt, vtt: subtitles, cut and timed as `asr.formats.cues` says
 - tsv: start and end in whole milliseconds, text; as Whisper writes it, a column for speakers after it
 - json: everything a Transcript holds; `from_json` gives back an equal one
 - verbose_json, diarized_json: what OpenAI's API calls by these names
@@ -21,10 +21,10 @@ from itertools import groupby
 from math import isfinite
 
 from asr import languages
-from asr.cues import Cue, cues
-from asr.document import to_docx
 from asr.errors import Unsupported
-from asr.pieces import clean, clock, possible
+from asr.formats.cues import Cue, cues
+from asr.formats.document import to_docx
+from asr.text.pieces import clean, clock, possible
 from asr.types import Segment, Transcript, Word
 
 

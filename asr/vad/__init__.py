@@ -20,7 +20,7 @@ import numpy as np
 
 from asr.audio import SAMPLE_RATE, Recording
 from asr.errors import BackendUnavailable
-from asr.spans import FRAME, HOP, Span, packed, speech_spans
+from asr.vad.spans import FRAME, HOP, Span, packed, speech_spans
 
 BLOCK = 1000  # frames heard in one go: 32 s of a recording
 
@@ -94,7 +94,7 @@ def stretches(
 ) -> Iterator[Stretch]:
     """The speech of a recording in time order, each stretch as soon as no later audio can change it.
 
-    None is longer than `longest` seconds or holds a silence above `gap` seconds: see `asr.spans.packed`.
+    None is longer than `longest` seconds or holds a silence above `gap` seconds: see `asr.vad.spans.packed`.
     """
     heard = array("f")
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from asr.spans import FRAME, RELEASE, SHORTEST, THRESHOLD
 from asr.vad import VoiceDetector
+from asr.vad.spans import FRAME, RELEASE, SHORTEST, THRESHOLD
 
 LEVEL = 10 ** (-35 / 20)  # quieter speech is made as loud as this for the detector
 QUIETEST = 0.003  # rms of the quietest speech that is listened for: -50 dBFS

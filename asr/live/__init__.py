@@ -31,15 +31,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from asr.agreement import SLACK, Agreement, words_of
 from asr.audio import SAMPLE_RATE
 from asr.backends import Backend, check
-from asr.endpoint import Ear, Endpoint
 from asr.guards import failed, invented
-from asr.pace import NORMAL, Pace
-from asr.passes import Pass, Rank, hear
-from asr.tape import Tape
-from asr.tongue import Tongue
+from asr.live.agreement import SLACK, Agreement, words_of
+from asr.live.endpoint import Ear, Endpoint
+from asr.live.pace import NORMAL, Pace
+from asr.live.passes import Pass, Rank, hear
+from asr.live.tape import Tape
+from asr.live.tongue import Tongue
 from asr.types import Options, Segment, Word
 from asr.vad import FRAME, Silero, VoiceDetector
 

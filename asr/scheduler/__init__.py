@@ -25,13 +25,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from asr.backends import Backend
-from asr.batching import Batching
 from asr.errors import Busy
 from asr.live import LiveTranscriber, Update
-from asr.pace import NORMAL, Pace
-from asr.passes import Pass, Rank, hear
-from asr.stream import LiveStream
-from asr.turns import Shared, Turns
+from asr.live.pace import NORMAL, Pace
+from asr.live.passes import Pass, Rank, hear
+from asr.scheduler.batching import Batching
+from asr.scheduler.stream import LiveStream
+from asr.scheduler.turns import Shared, Turns
 from asr.types import Options, Segment
 from asr.vad import Silero, VoiceDetector
 

@@ -13,7 +13,7 @@ import numpy as np
 from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError
 from asr.live import LiveTranscriber, Update
-from asr.passes import Pass, Rank
+from asr.live.passes import Pass, Rank
 from asr.types import Segment
 
 MOST_BEHIND = 600.0  # seconds of unheard audio (37 MB) at which a stream is given up, and says so

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from asr.pieces import clean
+from asr.text.pieces import clean
 from asr.types import Segment, Word
 
 COSTLY = 250_000  # comparisons, above which unlike texts are no longer compared word by word

@@ -1,0 +1,1 @@
+"""What was said as text: where it may break, where sentences end, what a correction does to words. Pure."""
