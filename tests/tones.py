@@ -17,7 +17,8 @@ from asr.types import Options, Segment, Word
 
 SAMPLE_RATE = 16_000
 WORDS = [
-    "and", "so", "my", "fellow", "americans", "ask", "not", "what", "your", "country", "can", "do", "for", "you",
+    "and", "so", "my", "fellow", "americans", "ask", "not", "what", "your",
+    "country", "can", "do", "for", "you",
 ]
 PITCH = {w: 400 + 100 * i for i, w in enumerate(WORDS)}
 HOP = SAMPLE_RATE // 50
