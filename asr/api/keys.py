@@ -84,18 +84,22 @@ def _given(connection: HTTPConnection) -> str:
     )
 
 
-def _admit_local(connection: HTTPConnection, config: Config) -> None:
+def is_local(connection: HTTPConnection, config: Config) -> bool:
+    """Whether it comes from this machine itself, and the server is for this machine only."""
     peer = connection.client.host if connection.client else ""
     name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
     origin = connection.headers.get("origin")
-    local = (
+    return (
         is_loopback(config.host)
         and is_loopback(peer)
         and is_loopback(name)
         and not any(header in connection.headers for header in _PROXIED)
         and (origin is None or is_loopback(urlsplit(origin).hostname or ""))
     )
-    if not local:
+
+
+def _admit_local(connection: HTTPConnection, config: Config) -> None:
+    if not is_local(connection, config):
         raise Refused(
             "Without API keys this server's API answers programs on its own machine only.",
             "Its owner can set ASR_API_KEYS=key1,key2 and give you one, or ASR_API_KEYS=open for everybody.",

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asr.api import body, errors, keys
 from asr.api.errors import Refused
 from asr.config import Config
-from asr.gate import headers, origins, paths
+from asr.gate import headers, origins, owner, paths
 from asr.gate.diary import Entry
 from asr.gate.flow import Body, Messages, impatient
 from asr.gate.login import Login
@@ -78,9 +78,12 @@ class Gate:
             origins.admit(asking)
         if not paths.is_asset(path):
             self._count(asking)
-        if self.login and not paths.needs_no_password(path):
-            return await self.login.admit(asking, receive)
-        return None
+        if paths.needs_no_password(path):
+            return None
+        answer = await self.login.admit(asking, receive) if self.login else None
+        if answer is None:
+            owner.mark(asking, self.config)
+        return answer
 
     def _count(self, asking: HTTPConnection) -> None:
         if (key := keys.held(asking, self.config)) is not None:
