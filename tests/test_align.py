@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from asr.align import align
+from asr.align import align, kept
 from asr.align.aligner import Aligner
 from asr.audio import SAMPLE_RATE, Recording, to_pcm16
 from asr.config import Config
@@ -132,10 +134,91 @@ def test_a_letter_that_becomes_two_in_lower_case_shifts_no_other():
     assert len(Aligner("en", str(MODEL)).letters(silence(1), "İİİ seven")) == 9
 
 
+# The model stays for the next recording
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Which models are loaded, from nothing kept on."""
+    seen = []
+
+    def load(self, language, model="", device="auto"):
+        seen.append((language, Path(model).name))
+        real(self, language, model, device)
+
+    real = Aligner.__init__
+    monkeypatch.setattr(Aligner, "__init__", load)
+    monkeypatch.setattr(kept, "_kept", [])
+    return seen
+
+
+def test_the_next_recording_finds_the_model_loaded(spoken, loads):
+    recording, truth = spoken
+    for _ in range(2):
+        (found,), says = aligned(recording, line(recording))
+        assert says == "" and near(found.words, truth)
+    assert loads == [("en", MODEL.name)]
+
+
+def test_one_that_was_stopped_leaves_the_model_for_the_next(spoken, loads):
+    recording, _ = spoken
+    with pytest.raises(Cancelled):
+        aligned(recording, line(recording), progress=lambda _: throw(Cancelled("enough")))
+    aligned(recording, line(recording))
+    assert len(loads) == 1
+
+
+def test_two_recordings_at_a_time_do_not_share_a_model(loads):
+    with kept.borrowed("en", str(MODEL), "auto") as one, kept.borrowed("en", str(MODEL), "auto") as other:
+        assert one is not other
+    assert len(loads) == 2
+
+
+def test_few_models_are_kept_and_not_for_ever(loads, monkeypatch):
+    for language in ("en", "de", "nl", "nl"):
+        with kept.borrowed(language, str(MODEL), "auto"):
+            pass
+    assert [language for language, _ in loads] == ["en", "de", "nl"]
+    assert [key[0] for key, *_ in kept._kept] == ["de", "nl"]
+    monkeypatch.setattr(kept, "IDLE", 0.05)
+    with kept.borrowed("nl", str(MODEL), "auto"):
+        pass
+    for _ in range(100):
+        if not kept._kept:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still there: {kept._kept}")
+
+
+def test_a_model_that_had_to_leave_a_full_gpu_is_not_kept(spoken, loads, monkeypatch):
+    """The next recording asks the GPU again."""
+    import torch
+
+    recording, truth = spoken
+    calls = []
+    with kept.borrowed("en", str(MODEL), "auto") as aligner:
+        align_once = aligner._whisperx.align
+
+        def full_at_first(*args, **more):
+            calls.append(args[4])
+            if len(calls) == 1:
+                raise torch.cuda.OutOfMemoryError("out of memory")
+            return align_once(*args, **more)
+
+        aligner._whisperx = SimpleNamespace(align=full_at_first)
+    (found,), says = aligned(recording, line(recording))
+    assert "GPU's memory was full" in says and near(found.words, truth)
+    assert calls == ["cpu", "cpu"] and kept._kept == []
+
+
+def throw(error):
+    raise error
+
+
 # Models that are not there
 
 
-def kept(spoken, language="en", model="") -> str:
+def refused(spoken, language="en", model="") -> str:
     """What is said when the segments come back as they were."""
     recording, _ = spoken
     found, says = aligned(recording, line(recording), language=language, model=model)
@@ -144,14 +227,14 @@ def kept(spoken, language="en", model="") -> str:
 
 
 def test_a_language_without_a_model_keeps_the_segments_and_says_so(spoken):
-    says = kept(spoken, "th")
+    says = refused(spoken, "th")
     assert "no alignment model for Thai" in says and "ASR_ALIGN_MODEL" in says
-    assert "language is not known" in kept(spoken, None)
+    assert "language is not known" in refused(spoken, None)
 
 
 def test_a_directory_that_is_not_there_or_holds_no_model_is_said(spoken, tmp_path):
-    assert f"no alignment model {tmp_path}/none" in kept(spoken, model=f"{tmp_path}/none")
-    assert "cannot be loaded" in kept(spoken, model=str(tmp_path))
+    assert f"no alignment model {tmp_path}/none" in refused(spoken, model=f"{tmp_path}/none")
+    assert "cannot be loaded" in refused(spoken, model=str(tmp_path))
 
 
 def test_a_model_comes_from_the_hub_once_and_then_from_the_cache(spoken, tmp_path, monkeypatch):
@@ -166,17 +249,17 @@ def test_a_model_comes_from_the_hub_once_and_then_from_the_cache(spoken, tmp_pat
 
 def test_a_hub_that_is_down_or_refuses_is_said_with_what_to_do(spoken, tmp_path, monkeypatch):
     lead_to(monkeypatch, "http://127.0.0.1:9", tmp_path / "one")
-    says = kept(spoken, "nl")
+    says = refused(spoken, "nl")
     assert "cannot be reached" in says and "Check the network" in says and "ASR_ALIGN_MODEL" in says
     with hub(monkeypatch, tmp_path / "two", {"a/gated": (403, "GatedRepo")}):
-        assert "accepted its terms" in kept(spoken, model="a/gated")
-        assert "has no a/unknown" in kept(spoken, model="a/unknown")
+        assert "accepted its terms" in refused(spoken, model="a/gated")
+        assert "has no a/unknown" in refused(spoken, model="a/unknown")
 
 
 def test_a_bundle_that_would_be_downloaded_is_not_waited_for(spoken, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    says = kept(spoken)
+    says = refused(spoken)
     assert "WAV2VEC2_ASR_BASE_960H is not here yet" in says and "ASR_ALIGN_MODEL" in says
 
 

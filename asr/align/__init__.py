@@ -11,10 +11,12 @@ The recogniser's probabilities stay; how well a sound fits a letter is another t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
 
 from asr.align.aligner import Aligner, Times
+from asr.align.kept import borrowed
 from asr.audio import Recording
 from asr.config import Config
 from asr.errors import ASRError
@@ -42,17 +44,23 @@ def align(
     if not any(s.text.strip() for s in segments):
         return tuple(segments), ""
     config = config or Config()
-    try:
-        aligner = Aligner(language, config.align_model, config.device)
-    except ASRError as e:
-        return tuple(segments), f"Words were not aligned. {e}"
+    with ExitStack() as stack:
+        try:
+            aligner = stack.enter_context(borrowed(language, config.align_model, config.device))
+        except ASRError as e:
+            return tuple(segments), f"Words were not aligned. {e}"
+        return _aligned(aligner, recording, segments, progress or (lambda _: None))
+
+
+def _aligned(
+    aligner: Aligner, recording: Recording, segments: Sequence[Segment], progress: Callable[[float], None]
+) -> tuple[tuple[Segment, ...], str]:
     done, missed = [], 0
     for segment, low, high in _windows(segments, recording.duration):
         heard = _heard(aligner, recording, segment, low, high)
         done.append(_timed(segment, heard) if any(heard) else replace(segment, words=words(segment)))
         missed += bool(segment.text.strip()) and not any(heard)
-        if progress:
-            progress(len(done) / len(segments))
+        progress(len(done) / len(segments))
     says = f"{missed} of {len(done)} segments could not be aligned: the times of their words are guessed."
     return tuple(done), " ".join(filter(None, [aligner.says, says if missed else ""]))
 
