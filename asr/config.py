@@ -49,6 +49,8 @@ class Config:
     port: int = setting(7860, "port of the page and the API")
     max_upload_mb: int = setting(2048, "largest recording accepted, in MiB")
     max_audio_hours: float = setting(12.0, "longest recording accepted, in hours of decoded audio")
+    decoding_mb: int = setting(1024, "memory that decoding one recording may take, in MiB")
+    decoding_minutes: float = setting(60.0, "how long decoding one recording may take, in minutes")
     api_keys: str = setting(
         "", "API keys, separated by commas; empty: this machine only; open: everybody", secret=True
     )

@@ -19,6 +19,7 @@ from asr.audio import (
     Limits,
     Recording,
     Resampler,
+    apart,
     decode,
     demuxing,
     from_pcm16,
@@ -62,6 +63,7 @@ FORMATS = {  # container: codec, its rate
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path_factory, monkeypatch):
     """Every test ends with no temporary file and no file more open than at its start."""
+    decode(io.BytesIO(wav())).close()  # the process that decodes stays, with one socket to it
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
     fds = Path("/proc/self/fd")
     before = len(list(fds.iterdir())) if fds.exists() else 0
@@ -269,9 +271,10 @@ def attack(tmp_path, spy, monkeypatch):
 @pytest.mark.parametrize("everything_allowed", [False, True], ids=["as it is", "with every demuxer"])
 @pytest.mark.parametrize("name", hostile.playlists())
 def test_a_file_opens_no_other_file_and_no_address(name, everything_allowed, attack, spy, monkeypatch):
-    """Twice: with our list of demuxers, and without it, where only the second wall is left."""
+    """Twice: as it is, and without our list of demuxers and the process, where only one wall is left."""
     if everything_allowed:
         monkeypatch.setattr(demuxing, "CONTAINERS", "hls,concat,dash,sdp,asx,mov,mp4,mpegts,wav,mp3")
+        monkeypatch.setattr(apart, "FORKS", False)  # the third wall, a process that can open nothing
     with suppress(AudioError):
         assert not decode(attack(name)).samples.any()  # the film that points elsewhere is silent itself
     assert spy[1] == []
@@ -384,7 +387,7 @@ def test_the_caller_can_stop_and_nothing_is_left(tmp_path, kept):
     told, into = [], tmp_path / "audio.pcm" if kept else None
     with pytest.raises(Stop):
         decode(io.BytesIO(wav(tone(60).tobytes())), into=into, progress=progress)
-    assert told == pytest.approx([1, 2, 3, 4, 5], abs=0.2) and list(tmp_path.iterdir()) == []
+    assert sorted({round(t) for t in told}) == [1, 2, 3, 4, 5] and list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_leaves_what_was_kept_before(tmp_path):
@@ -398,7 +401,7 @@ def test_a_full_disk_is_said(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("asr.audio.recording._fill", full)
+    monkeypatch.setattr(apart, "run", full)
     with pytest.raises(ASRError, match="disk is full"):
         decode(io.BytesIO(wav()))
 

@@ -6,34 +6,35 @@ then plain to hear, if nobody mixes them. Like `decode`, block by block: hours n
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from asr.audio.decoding import EVERYTHING, blocks_of, decode
-from asr.audio.demuxing import demuxed, track
-from asr.audio.pcm import SAMPLE_RATE, Splitter
-from asr.audio.recording import Recording, write
+from asr.audio import apart
+from asr.audio.decoding import EVERYTHING, decode
+from asr.audio.pcm import SAMPLE_RATE
+from asr.audio.recording import Recording, filled, written
 from asr.audio.source import Limits, opened
 
-MOST = 8  # channels or files: one more has no speaker of its own
 BLOCK = 30.0  # seconds
 
 
 def count(source: Path, limits: Limits = EVERYTHING) -> int:
     """How many channels the recording says it has. Raises what `decode` raises."""
-    with opened(source, limits.bytes) as file, demuxed(file) as container:
-        return track(container).channels
+    with opened(source, limits.bytes) as file:
+        return apart.run("count", file, file, limits, None)["channels"]
 
 
 def channels(source: Path, limits: Limits = EVERYTHING) -> Iterator[np.ndarray]:
     """int16 16 kHz blocks (n, channels), on the clock of `decode`. Raises what it raises."""
-    with opened(source, limits.bytes) as file, demuxed(file) as container:
-        width = track(container).channels
-        for block in blocks_of(container, limits, [], Splitter()):
-            yield block if block.ndim == 2 else np.repeat(block[:, None], width, axis=1)
+    with opened(source, limits.bytes) as file, tempfile.TemporaryFile() as split:
+        width = apart.run("split", file, split, limits, None)["channels"]
+        split.seek(0)
+        while len(block := np.fromfile(split, np.int16, width * round(BLOCK * SAMPLE_RATE))):
+            yield block.reshape(-1, width)
 
 
 def side_by_side(sources: Sequence[Path], limits: Limits = EVERYTHING) -> Iterator[np.ndarray]:
@@ -53,4 +54,4 @@ def side_by_side(sources: Sequence[Path], limits: Limits = EVERYTHING) -> Iterat
 def together(sources: Sequence[Path], limits: Limits = EVERYTHING, into: Path | None = None) -> Recording:
     """Recordings that began together, added up to one, as `decode` would give it; clipped where too loud."""
     blocks = (np.clip(b.sum(axis=1, dtype=np.int32), -32768, 32767) for b in side_by_side(sources, limits))
-    return Recording(write((b.astype(np.int16) for b in blocks), into))
+    return Recording(written(filled(b.astype(np.int16) for b in blocks), into))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -86,25 +86,33 @@ class Recording:
         self.close()
 
 
-def write(blocks: Iterable[np.ndarray], into: Path | None) -> BinaryIO:
-    """int16 blocks in a file opened for reading: `into`, whole or not at all, or one without a name."""
+Fill = Callable[[BinaryIO], None]
+
+
+def written(fill: Fill, into: Path | None) -> BinaryIO:
+    """What `fill` writes, opened for reading: in `into`, whole or not at all, or in a file without a name."""
     if into is None:
         file = tempfile.TemporaryFile()  # noqa: SIM115
         with _undone(file.close):
-            _fill(file, blocks)
+            fill(file)
         return file
     part = tempfile.NamedTemporaryFile(dir=Path(into).parent, suffix=".part", delete=False)  # noqa: SIM115
     with _undone(lambda: (part.close(), os.unlink(part.name))):
-        _fill(part.file, blocks)
+        fill(part.file)
         part.close()
         os.replace(part.name, into)
     return open(into, "rb")
 
 
-def _fill(file: BinaryIO, blocks: Iterable[np.ndarray]) -> None:
-    for block in blocks:
-        file.write(block.tobytes())
-    file.flush()
+def filled(blocks: Iterable[np.ndarray]) -> Fill:
+    """For `written`: int16 blocks, one after the other."""
+
+    def fill(file: BinaryIO) -> None:
+        for block in blocks:
+            file.write(block.tobytes())
+        file.flush()
+
+    return fill
 
 
 @contextmanager

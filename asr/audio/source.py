@@ -15,10 +15,19 @@ from asr.errors import AudioError, TooLarge
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What `decode` accepts: bytes of the file, and seconds of the audio in it."""
+    """What `decode` accepts, and what it may cost."""
 
-    bytes: int = 2 * 1024**3
-    seconds: float = 12 * 3600.0
+    bytes: int = 2 * 1024**3  # of the file
+    seconds: float = 12 * 3600.0  # of the audio in it
+    memory: int = 2**30  # bytes of address space for the decoder
+    patience: float = 3600.0  # seconds that decoding may take
+
+    @classmethod
+    def of(cls, config, bytes: int | None = None) -> Limits:
+        """Those of an `asr.config.Config`; `bytes` where its limit for uploads does not count."""
+        most = config.max_upload_mb * 2**20 if bytes is None else bytes
+        hours, minutes = config.max_audio_hours, config.decoding_minutes
+        return cls(most, hours * 3600, config.decoding_mb * 2**20, minutes * 60)
 
 
 @contextmanager

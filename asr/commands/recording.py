@@ -77,7 +77,7 @@ def transcribe(file: str, job: Job) -> bool:
 def _listen(file: str, job: Job, heard: _Heard, progress: Progress) -> None:
     source = sys.stdin.buffer if file == "-" else Path(file)
     # Bytes are not counted: the file is here already.
-    limits = Limits(sys.maxsize, job.config.max_audio_hours * 3600)
+    limits = Limits.of(job.config, bytes=sys.maxsize)
     with decode(source, limits, progress=progress.decoded) as recording:
         heard.duration, heard.damage = recording.duration, recording.damage
         progress.recognised(0.0, heard.duration)

@@ -63,7 +63,7 @@ def decode(work: Work) -> None:
     job, store, config = work.job, work.store, work.tools.config
     for left in store.folder(job.id).glob("*.part"):  # by a server that was killed
         left.unlink()
-    limits = Limits(config.max_upload_mb * 2**20, config.max_audio_hours * 3600)
+    limits = Limits.of(config)
     source, target = store.source(job), store.audio(job)
 
     def tell(seconds: float) -> None:
