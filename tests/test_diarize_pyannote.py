@@ -185,6 +185,34 @@ def test_a_pipeline_that_does_not_load_is_a_sentence(telephone, pipeline, tmp_pa
         diarize(telephone, "pyannote", config=Config(pyannote_model=str(tmp_path), device="cpu"))
 
 
+def test_a_gpu_that_is_too_small_is_said_and_the_cpu_does_it(telephone, pipeline, monkeypatch):
+    import torch
+
+    from asr.diarize import pyannote
+
+    class Small:
+        """The real pipeline on a GPU that has no memory left."""
+
+        def __init__(self, real):
+            self.real, self.places = real, []
+
+        def to(self, device):
+            self.places.append(device.type)
+            return self
+
+        def __call__(self, *args, **more):
+            if self.places[-1] == "cuda":
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return self.real(*args, **more)
+
+    small = Small(pyannote._load(str(pipeline), None))
+    monkeypatch.setattr(pyannote, "_load", lambda model, token: small)
+    how = {"model": str(pipeline), "token": None, "device": "cuda"}
+    found = pyannote.diarize(telephone, Count(exact=2), lambda _: None, **how)
+    assert small.places == ["cuda", "cpu"] and "GPU's memory" in found.says
+    assert len(found.speakers) == 2
+
+
 def test_auto_goes_on_without_pyannote_and_says_what_would_bring_it(monkeypatch, tmp_path, token, telephone):
     token(None)
     with hub(monkeypatch, tmp_path):
