@@ -74,7 +74,7 @@ class Desk:
         self.admit(request)
         owner, asked = visitor.owner(request), await visitor.body(request, MOST)
         name, size, most = asked.get("name"), asked.get("size"), self.config.max_upload_mb * 2**20
-        if not isinstance(name, str) or type(size) is not int or size < 1:
+        if not isinstance(name, str) or type(size) is not int or not 0 < size < 2**53:
             raise Refused("A recording has a name and some bytes.", "Reload the page.")
         if size > most:
             raise TooLarge(
@@ -92,7 +92,7 @@ class Desk:
         """Write what comes, no more than was announced, without a gap."""
         job, at = await self._job(request), request.query_params.get("at", "")
         have = self.store.arrived(job)
-        if job.state != "uploading" or not at.isdecimal() or int(at) > have:
+        if job.state != "uploading" or not _whole(at) or int(at) > have:
             raise Conflict(
                 "These are not the bytes that are missing.", "Reload the page, then send it again."
             )
@@ -135,3 +135,7 @@ class Desk:
         """The recording that is asked for, if it is this browser's."""
         self.admit(request)
         return await asyncio.to_thread(self.store.job, request.path_params["id"], visitor.owner(request))
+
+
+def _whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 16

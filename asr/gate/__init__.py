@@ -10,8 +10,9 @@ larger or slower than it may be is cut off. docs/security.md says against whom.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -22,7 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from asr.api import body, errors, keys
 from asr.api.errors import Refused
 from asr.config import Config
-from asr.gate import headers, origins, owner, paths
+from asr.gate import calls, headers, origins, owner, paths
+from asr.gate.calls import Calls
 from asr.gate.diary import Entry
 from asr.gate.flow import Body, Messages, impatient
 from asr.gate.login import Login
@@ -30,6 +32,7 @@ from asr.gate.rates import Places, Rate, neighbourhood
 
 MESSAGE = 2**24  # bytes of one WebSocket message: OpenAI's clients may send 15 MiB of audio in one
 LINGERING = 30  # seconds until a connection that asks nothing is closed
+log = logging.getLogger(__name__)
 
 
 class Gate:
@@ -48,6 +51,8 @@ class Gate:
         entry = Entry(scope, send)
         try:
             await self._served(scope, receive, entry.send)
+        except Exception as e:
+            await _broken(scope, receive, entry, e)
         finally:
             entry.close()
 
@@ -74,6 +79,7 @@ class Gate:
         path, method = asking.scope["path"], asking.scope.get("method", "")
         if not paths.known(path, self.ours):
             raise Refused("There is no such address here.", "The page is at /.", status=404)
+        origins.check(asking)
         if method not in ("GET", "HEAD", "OPTIONS") and not paths.is_api(path):
             origins.admit(asking)
         if not paths.is_asset(path):
@@ -107,7 +113,8 @@ def closed(config: Config, routes: Sequence[BaseRoute]) -> Callable:
     @asynccontextmanager
     async def lifespan(app: Starlette):
         app.debug = False  # Gradio's is on: it shows our code to whoever makes it fail
-        app.middleware_stack = Gate(app.build_middleware_stack(), config, frozenset(ours))
+        inside = Calls(app.build_middleware_stack(), calls.functions(app))
+        app.middleware_stack = Gate(inside, config, frozenset(ours))
         yield
 
     return lifespan
@@ -123,6 +130,17 @@ def tighten(server, config: Config) -> None:
 def refusal(path: str, error: Refused) -> Response:
     """In the words of whom it is for: OpenAI's below /v1, otherwise what and fix."""
     return errors.response(error) if paths.is_api(path) else errors.sentence(error)
+
+
+async def _broken(scope: Scope, receive: Receive, entry: Entry, error: Exception) -> None:
+    """Nobody foresaw it: our log names its kind and place (uvicorn's would quote it), and the answer ends."""
+    log.error("A request failed.", exc_info=error)
+    if scope["type"] == "websocket" and entry.status == 101:
+        with suppress(Exception):  # it may be closed
+            await entry.send({"type": "websocket.close", "code": 1011})
+    elif not entry.status:
+        said = Refused("Something broke that should not.", "The server's log has the details.", status=500)
+        await refusal(scope["path"], said)(scope, receive, entry.send)
 
 
 async def _answered(answer: Response, scope: Scope, sent: Body, send: Send) -> None:

@@ -18,6 +18,16 @@ METHODS = "GET, POST, DELETE, OPTIONS"
 HEADERS = "Authorization, Content-Type"
 
 
+def check(asking: HTTPConnection) -> None:
+    """Raise Refused (400) at a Host or an Origin that is no address: whoever reads it later relies on it."""
+    for name in ("host", "x-forwarded-host", "origin"):
+        value = asking.headers.get(name, "")
+        try:
+            urlsplit(value if "//" in value else f"//{value}").port  # noqa: B018 - raises as it is read
+        except ValueError:
+            raise Refused(f"The header {name.title()} is no address.", "Send the server's own.") from None
+
+
 def admit(asking: HTTPConnection) -> None:
     """Raise Refused (403) at other sites' pages: any page may ask localhost, and open a WebSocket to it."""
     origin = asking.headers.get("origin")

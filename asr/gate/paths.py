@@ -26,6 +26,7 @@ GRADIO = {
 GRADIO_FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
 ASSETS = ("/assets/", "/static/", "/parlance/", "/editor/")
 UPLOADS = re.compile(r"/v1/(audio|models)/.+|/recordings/[^/]+/upload")
+LONGEST = 255  # bytes of one part of a path: file systems know no longer name
 SMALL = 2**21  # bytes of a request that carries no recording
 
 
@@ -35,6 +36,8 @@ def first(path: str) -> str:
 
 def known(path: str, ours: frozenset[str]) -> bool:
     """Whether anything may be found there. `path` is decoded, as the routes will see it."""
+    if "\0" in path or any(len(part.encode()) > LONGEST for part in path.split("/")):
+        return False
     return path in GRADIO or path.startswith(GRADIO_FOLDERS) or (path != "/" and first(path) in ours - {""})
 
 
