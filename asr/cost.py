@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from asr.errors import ASRError, ConfigError
 
 PRICES = Path(__file__).parent / "prices.json"
+KEPT = "bench"  # below ASR_DATA_DIR: what the last benchmarks found
+HOURS = (100, 1_000, 10_000)
 MONTH = 730.0  # hours
 LOST = 0.05  # of the work on spot machines is done again: what was being heard when they went
 
@@ -50,6 +52,7 @@ class Api:
 class Prices:
     machines: tuple[Machine, ...]
     apis: tuple[Api, ...]
+    note: str = ""  # what to think of them
 
     @property
     def cheapest(self) -> Api:
@@ -61,6 +64,11 @@ class Prices:
             known = ", ".join(m.name for m in self.machines)
             raise ConfigError(f"There is no price of {name!r}.", f"There are: {known}. Or give --price.")
         return found
+
+    def with_gpu(self, gpus: Sequence[str]) -> Machine | None:
+        """The cheapest machine with one of these, as the driver names them; CPUs are not told by a name."""
+        same = [m for m in self.machines if m.gpu and any(m.gpu in gpu.split() for gpu in gpus)]
+        return min(same, key=lambda m: m.hourly, default=None)
 
 
 def prices(path: Path = PRICES) -> Prices:
@@ -79,28 +87,86 @@ def prices(path: Path = PRICES) -> Prices:
         apis = tuple(
             Api(a["name"], a["usd_per_audio_hour"], f"{a['date']}, {a['source']}") for a in table["apis"]
         )
-        return Prices(machines, apis)
+        return Prices(machines, apis, table.get("note", ""))
     except OSError as e:
         raise ASRError(f"{path} cannot be read: {e.strerror}.") from e
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise ASRError(f"{path} is no table of prices ({e!r}).", f"Begin with a copy of {PRICES}.") from e
 
 
-def measured(path: Path) -> tuple[float, Sequence[str]]:
-    """Times real time, and the GPUs, in what `bench speed`, `bench batch` or `batch` wrote as JSON."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A speed, and where it was measured."""
+
+    rtfx: float  # times real time
+    model: str = ""
+    gpus: tuple[str, ...] = ()
+    when: float = 0.0  # seconds since 1970
+
+
+def measured(path: Path) -> Measured:
+    """What `bench speed`, `bench batch` or `batch` wrote as JSON; raises ASRError where it tells no speed."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        gpus = found.get("machine", {}).get("gpus", [])
+        model = found.get("model") or found.get("asked", {}).get("model", "")
+        gpus = found.get("machine", {}).get("gpus", ())
+        about = model, tuple(gpus), path.stat().st_mtime
         if "rtfx" in found:
-            return float(found["rtfx"]), gpus
+            return Measured(float(found["rtfx"]), *about)
         rows = found["contenders"]
         ours = rows["batch"] if "batch" in rows else rows["ours"]
-        return found["seconds"] / ours["wall"], gpus
+        return Measured(found["seconds"] / ours["wall"], *about)
     except OSError as e:
         raise ASRError(f"{path} cannot be read: {e.strerror}.") from e
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
         fix = "Give the JSON of bench speed, bench batch, or a report of batch."
         raise ASRError(f"{path} tells no speed ({e!r}).", fix) from e
+
+
+def latest(data: Path) -> Measured | None:
+    """This machine's last `bench speed` or `bench batch`; None: there was none. `data`: ASR_DATA_DIR."""
+    kept = sorted((data / KEPT).glob("*.json"), key=lambda path: path.stat().st_mtime)
+    return measured(kept[-1]) if kept else None
+
+
+def keep(report: dict, data: Path, name: str) -> None:
+    """Let `latest` find what a benchmark found; the file is whole or not there."""
+    path = data / KEPT / f"{name}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(report), encoding="utf-8")
+        part.replace(path)
+    except OSError as e:
+        what = f"{path} cannot be written: {e.strerror}."
+        raise ASRError(what, "Set ASR_DATA_DIR to a folder of yours.") from e
+
+
+def figures(
+    table: Prices, hours: Sequence[int], machine: Machine | None, rtfx: float | None, streams: int | None
+) -> dict:
+    """Everything there is to say; without a machine and its speed, only what needs neither."""
+    rows = []
+    if machine and rtfx:
+        rows = [(f"{machine.name}, on demand", machine.per_audio_hour(rtfx), machine.dated)]
+        if machine.spot != machine.hourly:
+            rows.append((f"{machine.name}, spot", machine.per_audio_hour(rtfx, spot=True), machine.dated))
+    rows += [(api.name, api.per_audio_hour, api.dated) for api in table.apis]
+    return {
+        "rtfx": rtfx,
+        "machine": asdict(machine) if machine else None,
+        "rows": [
+            {"name": name, "per_hour": each, "cost": {str(h): h * each for h in hours}, "dated": dated}
+            for name, each, dated in sorted(rows, key=lambda row: row[1])
+        ],
+        "even": [
+            {"name": m.name, "what": m.what, "per_hour": m.hourly, "rtfx": m.even(table.cheapest),
+             "dated": m.dated}
+            for m in table.machines
+        ],
+        "cheapest_api": table.cheapest.name,
+        "advice": advice(machine, rtfx, table, streams) if machine and rtfx else [],
+    }  # fmt: skip
 
 
 def advice(machine: Machine, rtfx: float, prices: Prices, streams: int | None = None) -> list[str]:

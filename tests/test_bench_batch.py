@@ -6,6 +6,7 @@ import pytest
 
 from asr import bench
 from asr.audio import wav
+from asr.cost import latest
 from asr.errors import ConfigError
 from tests.conftest import DIGITS
 from tests.speech import digits as say
@@ -13,7 +14,8 @@ from tests.speech import digits as say
 SAID = ["seven three one", "four nine", "two eight zero", "five"]
 
 
-def test_every_contender_hears_the_same_recordings(tmp_path, capsys):
+def test_every_contender_hears_the_same_recordings(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ASR_DATA_DIR", str(tmp_path / "data"))
     for i, text in enumerate(SAID):
         (tmp_path / f"{i}.wav").write_bytes(wav(say(text)[0]))
         (tmp_path / f"{i}.txt").write_text(text)
@@ -26,6 +28,9 @@ def test_every_contender_hears_the_same_recordings(tmp_path, capsys):
         assert name in table and row["wall"] > 0
         assert row["wer"] is None if name == "engine" else row["wer"] == 0
     assert report["recordings"] == 4 and report["seconds"] > 4
+    kept = latest(tmp_path / "data")  # what the costs are reckoned with
+    assert kept.model == report["model"]
+    assert kept.rtfx == pytest.approx(report["seconds"] / report["contenders"]["batch"]["wall"])
 
 
 def test_a_model_without_batches_is_refused(tmp_path):

@@ -11,6 +11,8 @@ import pytest
 from asr import bench
 from asr.audio import to_pcm16
 from asr.bench import speed
+from asr.bench.words import wer_beside
+from asr.cost import latest
 from asr.errors import ASRError, ConfigError
 from tests.conftest import DIGITS
 from tests.speech import digits as say
@@ -31,7 +33,8 @@ def recording(tmp_path_factory) -> Path:
     return path
 
 
-def test_every_contender_hears_the_same_recording(recording, tmp_path, capsys):
+def test_every_contender_hears_the_same_recording(recording, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ASR_DATA_DIR", str(tmp_path))
     out = tmp_path / "figures.json"
     argv = [
         "speed",
@@ -54,6 +57,7 @@ def test_every_contender_hears_the_same_recording(recording, tmp_path, capsys):
     assert report["times_ours"]["engine"] == pytest.approx(
         report["contenders"]["engine"]["wall"] / report["contenders"]["ours"]["wall"]
     )
+    assert latest(tmp_path).rtfx == pytest.approx(report["contenders"]["ours"]["rtfx"])
     assert report["machine"]["cores"] >= 1 and report["versions"]["ctranslate2"]
 
 
@@ -75,11 +79,12 @@ def test_a_contender_that_fails_says_why(recording):
 
 def test_errors_are_counted_over_all_files_without_case_and_punctuation(recording, tmp_path):
     other = tmp_path / "other.wav"
-    assert speed._wer([str(other)], ["anything"]) is None
-    files = [str(recording), str(other)]
-    assert speed._wer(files, ["one two three four five one two three four five", "anything"]) == 0
+    assert wer_beside([(str(other), "anything")]) is None
+    said = "one two three four five one two three four five"
+    assert wer_beside([(str(recording), said), (str(other), "anything")]) == 0
     other.with_suffix(".txt").write_text("six seven")
-    assert speed._wer(files, ["One two three four five one two three four", "six 7"]) == pytest.approx(2 / 12)
+    heard = [(str(recording), "One two three four five one two three four"), (str(other), "six 7")]
+    assert wer_beside(heard) == pytest.approx(2 / 12)
 
 
 def test_benchmarks_are_listed_and_an_unknown_one_is_refused(capsys):

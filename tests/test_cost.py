@@ -1,11 +1,12 @@
 """Costs: the arithmetic, the table's honesty, and that no machine is given another one's speed."""
 
 import json
+import os
 
 import pytest
 
 from asr.__main__ import main
-from asr.cost import PRICES, measured, prices
+from asr.cost import PRICES, figures, keep, latest, measured, prices
 
 
 def test_a_busy_machine_costs_its_hour_divided_by_its_speed(capsys, tmp_path):
@@ -40,7 +41,7 @@ def test_break_even_is_where_both_cost_the_same():
 ])  # fmt: skip
 def test_the_speed_is_read_from_what_the_benchmarks_write(tmp_path, found, rtfx):
     (tmp_path / "b.json").write_text(json.dumps(found))
-    assert measured(tmp_path / "b.json")[0] == rtfx
+    assert measured(tmp_path / "b.json").rtfx == rtfx
 
 
 def test_the_machine_is_found_by_its_gpu_and_never_guessed(tmp_path, capsys):
@@ -54,6 +55,36 @@ def test_the_machine_is_found_by_its_gpu_and_never_guessed(tmp_path, capsys):
     assert "--price" in capsys.readouterr().err
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Where this machine's benchmarks leave what they found."""
+    monkeypatch.setenv("ASR_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+def test_the_last_benchmark_of_this_machine_is_the_speed_unless_another_is_given(here, capsys):
+    assert main(["cost", "--price", "1"]) == 2 and "bench speed" in capsys.readouterr().err
+    keep({"rtfx": 200, "machine": {"gpus": ["NVIDIA L4"]}}, here, "speed")
+    os.utime(here / "bench" / "speed.json", (1, 1))
+    assert main(["cost"]) == 0
+    assert "at 200.0 times real time, measured on NVIDIA L4" in capsys.readouterr().out
+    keep({"rtfx": 50, "machine": {"gpus": []}}, here, "batch")
+    assert latest(here).rtfx == 50
+    assert main(["cost", "--price", "1"]) == 0 and "at 50.0 times" in capsys.readouterr().out
+    assert main(["cost"]) == 0 and "measured on" not in capsys.readouterr().out  # nobody knows its price
+    assert main(["cost", "--price", "1", "--rtfx", "7"]) == 0 and "at 7.0 times" in capsys.readouterr().out
+
+
+def test_every_figure_says_from_when_and_where_its_price_is():
+    table = prices()
+    found = figures(table, (100,), table.machine("hf-aws-nvidia-l4"), 200, 8)
+    assert all(row["dated"][:2] == "20" for row in [*found["rows"], *found["even"]])
+    names = [row["name"] for row in found["rows"]]
+    assert {"hf-aws-nvidia-l4, on demand", "hf-aws-nvidia-l4, spot", "openai-whisper-1"} <= set(names)
+    assert [r["per_hour"] for r in found["rows"]] == sorted(r["per_hour"] for r in found["rows"])
+    assert any("8 streams" in said for said in found["advice"])
+
+
 def test_without_a_speed_only_what_needs_none_is_told(capsys):
     assert main(["cost"]) == 0
     shown = capsys.readouterr().out
@@ -63,7 +94,6 @@ def test_without_a_speed_only_what_needs_none_is_told(capsys):
 @pytest.mark.parametrize("args, said", [
     (["--rtfx", "0"], "no number above 0"),
     (["--rtfx", "1", "--bench", "x"], "give one"),
-    (["--price", "1"], "how fast"),
     (["--hours", "x"], "whole numbers"),
 ])  # fmt: skip
 def test_what_is_not_understood_is_exit_code_2(args, said, capsys):

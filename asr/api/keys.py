@@ -87,15 +87,23 @@ def _given(connection: HTTPConnection) -> str:
 def is_local(connection: HTTPConnection, config: Config) -> bool:
     """Whether it comes from this machine itself, and the server is for this machine only."""
     peer = connection.client.host if connection.client else ""
-    name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+    name = _host_of(f"//{connection.headers.get('host', '')}")
     origin = connection.headers.get("origin")
     return (
         is_loopback(config.host)
         and is_loopback(peer)
         and is_loopback(name)
         and not any(header in connection.headers for header in _PROXIED)
-        and (origin is None or is_loopback(urlsplit(origin).hostname or ""))
+        and (origin is None or is_loopback(_host_of(origin)))
     )
+
+
+def _host_of(url: str) -> str:
+    """Empty where there is none, or it is no address at all."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _admit_local(connection: HTTPConnection, config: Config) -> None:

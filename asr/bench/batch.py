@@ -32,7 +32,9 @@ from asr.batch.filling import Hall
 from asr.batch.manifest import Manifest
 from asr.batch.shelf import Shelf
 from asr.batch.sources import find
-from asr.bench.words import align, plain
+from asr.bench.words import wer_beside
+from asr.config import Config
+from asr.cost import keep
 from asr.errors import ConfigError
 from asr.formats import to_txt
 from asr.pipeline import transcribe
@@ -117,6 +119,7 @@ def main(argv: list[str]) -> int:
     if args.calls:
         report["contenders"]["calls"] = _called(task, args)
     print(_table(report))
+    keep(report, Config.from_env().data_dir, "batch")
     if args.json:
         Path(args.json).write_text(json.dumps(report, indent=2), encoding="utf-8")
     return 0
@@ -161,20 +164,10 @@ def _report(task: Task, best: dict[str, tuple[float, float, Texts]]) -> dict:
         "recordings": len(task.files),
         "seconds": seconds,
         "contenders": {
-            name: {"wall": wall, "cpu": cpu, "wer": _wer(texts)} for name, (wall, cpu, texts) in best.items()
+            name: {"wall": wall, "cpu": cpu, "wer": wer_beside(texts.items())}
+            for name, (wall, cpu, texts) in best.items()
         },
     }
-
-
-def _wer(texts: Texts) -> float | None:
-    """Over all recordings with their text beside them."""
-    errors = words = 0
-    for file, heard in texts.items():
-        truth = Path(file).with_suffix(".txt")
-        if truth.exists():
-            said = plain(truth.read_text(encoding="utf-8"))
-            errors, words = errors + align(said, plain(heard)).errors, words + len(said)
-    return errors / words if words else None
 
 
 def _table(report: dict) -> str:

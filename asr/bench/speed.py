@@ -18,11 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import ctranslate2
@@ -34,7 +33,9 @@ from asr.backends.faster_whisper import device, weights
 from asr.backends.faster_whisper.decode import BEAM
 from asr.backends.faster_whisper.features import padded
 from asr.bench.shapes import SHAPES, stretched
-from asr.bench.words import plain
+from asr.bench.words import wer_beside
+from asr.config import Config
+from asr.cost import keep
 from asr.errors import ASRError, ConfigError
 from asr.pipeline import transcribe
 from asr.pipeline.windows import windows
@@ -143,6 +144,8 @@ def main(argv: list[str]) -> int:
     results = {name: min((run[name] for run in runs), key=lambda r: r.wall) for name in names}
     report = _report(task, results)
     print(_table(report))
+    if not args.shape:  # such a model hears nothing: no recording costs what it takes
+        keep(report, Config.from_env().data_dir, "speed")
     if args.json:
         Path(args.json).write_text(json.dumps(report, indent=2), encoding="utf-8")
     return 0
@@ -203,7 +206,7 @@ def _report(task: Task, results: dict[str, Result]) -> dict:
             "first": result.first,
             "peak": result.peak,
             "above": result.above,
-            "wer": _wer(task.files, result.texts),
+            "wer": wer_beside(zip(task.files, result.texts, strict=True)),
         }
         for name, result in results.items()
     }
@@ -222,17 +225,6 @@ def _report(task: Task, results: dict[str, Result]) -> dict:
 def _duration(file: str) -> float:
     with decode(file) as recording:
         return recording.duration
-
-
-def _wer(files: Sequence[str], texts: Sequence[str]) -> float | None:
-    """Over all files that have their text beside them; None without one, or without jiwer."""
-    pairs = [(Path(f).with_suffix(".txt"), text) for f, text in zip(files, texts, strict=True)]
-    known = [(" ".join(plain(truth.read_text("utf-8"))), text) for truth, text in pairs if truth.exists()]
-    if not known or not find_spec("jiwer"):
-        return None
-    from jiwer import wer
-
-    return wer([truth for truth, _ in known], [" ".join(plain(text)) for _, text in known])
 
 
 def _table(report: dict) -> str:

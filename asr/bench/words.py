@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,17 @@ def read_gold(path: Path) -> list[Gold]:
 def _from_lines(text: str) -> list[Gold]:
     lines = [line.split("\t") for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [Gold(float(start), float(end), word.strip()) for start, end, word in lines]
+
+
+def wer_beside(heard: Iterable[tuple[str, str]]) -> float | None:
+    """Of (recording, what was heard in it), over all whose text is in NAME.txt beside them, or None."""
+    errors = words = 0
+    for recording, text in heard:
+        truth = Path(recording).with_suffix(".txt")
+        if truth.exists():
+            said = plain(truth.read_text(encoding="utf-8"))
+            errors, words = errors + align(said, plain(text)).errors, words + len(said)
+    return errors / words if words else None
 
 
 def _from_json(found) -> list[Gold]:

@@ -1,7 +1,8 @@
 """python -m asr cost: what hours of audio cost, from a measured speed and a table of prices.
 
-The speed is that of a machine: --bench FILE (JSON of bench speed, bench batch, or the report of batch) or
---rtfx X; the machine is the one in the table with its GPU, or --machine NAME, or --price P for your own.
+The speed is that of a machine: this machine's last bench speed or bench batch, or --bench FILE (their JSON,
+or the report of batch), or --rtfx X; the machine is the one in the table with its GPU, or --machine NAME,
+or --price P for your own.
 Of other machines only what needs no speed is told: from how many times real time on they are cheaper than
 an API.
 """
@@ -10,66 +11,52 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
-from asr.cost import PRICES, Machine, Prices, advice, measured, prices
+from asr.config import Config
+from asr.cost import HOURS, PRICES, Machine, Measured, Prices, figures, latest, measured, prices
 from asr.errors import ConfigError
-
-HOURS = (100, 1_000, 10_000)
 
 
 def main(argv: list[str]) -> int:
     args = _parse(argv)
-    table = prices(args.prices)
-    rtfx, gpus = measured(args.bench) if args.bench else (args.rtfx, [])
-    machine = _machine(args, table, gpus)
-    found = _figures(machine, rtfx, table, args)
+    table, speed = prices(args.prices), _speed(args)
+    machine = _machine(args, table, speed)
+    found = figures(table, args.hours, machine, speed.rtfx if machine and speed else None, args.streams)
     if args.json:
         args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(_shown(found, args.prices))
     return 0
 
 
-def _machine(args: argparse.Namespace, table: Prices, gpus) -> Machine | None:
+def _speed(args: argparse.Namespace) -> Measured | None:
+    """Raises ConfigError where a price is asked for and no speed is known."""
+    if args.rtfx:
+        return Measured(args.rtfx)
+    speed = measured(args.bench) if args.bench else latest(Config.from_env().data_dir)
+    if not speed and (args.machine or args.price or args.streams):
+        what = "How fast is it? This machine has no benchmark yet."
+        raise ConfigError(what, "Add --bench or --rtfx, or run: python -m asr bench speed RECORDING")
+    return speed
+
+
+def _machine(args: argparse.Namespace, table: Prices, speed: Measured | None) -> Machine | None:
     if args.price is not None:
         return Machine("yours", "your own", "", args.price, args.spot or args.price, "given")
     if args.machine:
         return table.machine(args.machine)
-    same = [m for m in table.machines if m.gpu and any(m.gpu in gpu.split() for gpu in gpus)]
-    if args.rtfx or args.bench:
-        if not same:
-            known = ", ".join(m.name for m in table.machines)
-            fix = f"Say --price P, its price per hour, or --machine with one of: {known}."
-            raise ConfigError("Nobody knows what the machine of that speed costs.", fix)
-        return min(same, key=lambda m: m.hourly)
-    return None
-
-
-def _figures(machine: Machine | None, rtfx: float | None, table: Prices, args) -> dict:
-    rows = []
-    if machine and rtfx:
-        rows.append({"name": f"{machine.name}, on demand", "per_hour": machine.per_audio_hour(rtfx)})
-        if machine.spot != machine.hourly:
-            rows.append(
-                {"name": f"{machine.name}, spot", "per_hour": machine.per_audio_hour(rtfx, spot=True)}
-            )
-    rows += [{"name": api.name, "per_hour": api.per_audio_hour} for api in table.apis]
-    return {
-        "rtfx": rtfx,
-        "machine": asdict(machine) if machine else None,
-        "rows": [r | {"cost": {str(h): h * r["per_hour"] for h in args.hours}} for r in rows],
-        "even": [{"name": m.name, "what": m.what, "per_hour": m.hourly, "rtfx": m.even(table.cheapest)}
-                 for m in table.machines],
-        "cheapest_api": table.cheapest.name,
-        "advice": advice(machine, rtfx, table, args.streams) if machine and rtfx else [],
-    }  # fmt: skip
+    found = table.with_gpu(speed.gpus) if speed else None
+    if not found and (args.rtfx or args.bench or args.streams):
+        known = ", ".join(m.name for m in table.machines)
+        fix = f"Say --price P, its price per hour, or --machine with one of: {known}."
+        raise ConfigError("Nobody knows what the machine of that speed costs.", fix)
+    return found
 
 
 def _shown(found: dict, path: Path) -> str:
     hours = list(found["rows"][0]["cost"])
     lines = [f"{'US dollars for hours of audio':42}" + "".join(f"{int(h):>12,}" for h in hours)]
-    for row in sorted(found["rows"], key=lambda r: r["per_hour"]):
+    for row in found["rows"]:
         lines.append(f"{row['name']:42}" + "".join(f"{row['cost'][h]:12,.2f}" for h in hours))
     if found["rtfx"]:
         lines.append(f"at {found['rtfx']:,.1f} times real time, measured on {found['machine']['what']}")
@@ -100,8 +87,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     args = p.parse_args(argv)
     if args.bench and args.rtfx:
         p.error("--bench and --rtfx say the same thing: give one")
-    if (args.machine or args.price or args.streams) and not (args.bench or args.rtfx):
-        p.error("how fast is it? add --bench or --rtfx")
     return args
 
 
