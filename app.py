@@ -113,14 +113,14 @@ def _launch(config: Config, models, worker, routes: list):
     """The page on its port, behind the gate, and its address."""
     import ui
     from asr import gate
-    from ui import live, recording, recordings, theme
+    from ui import costs, live, recording, recordings, theme
 
     tabs = {
         "Live": live.tab,
         "Recording": partial(recording.tab, worker=worker),
         "My recordings": recordings.tab,
     }
-    page = ui.build(models, config, tabs)
+    page = ui.build(models, config, tabs, {"Costs": costs.tab})
     os.environ["FORWARDED_ALLOW_IPS"] = config.proxies  # uvicorn's name for it
     try:
         _, url, _ = page.launch(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import gradio as gr
 
 from asr.config import Config
+from asr.gate.owner import is_owner
 from asr.models import Models
 from ui import header, theme
 
@@ -19,8 +20,8 @@ Tab = Callable[[gr.Blocks, Models, Config], None]
 CLEANING = (1800, 6 * 3600)
 
 
-def build(models: Models, config: Config, tabs: Mapping[str, Tab]) -> gr.Blocks:
-    """The page with these tabs, by their names, in their order."""
+def build(models: Models, config: Config, tabs: Mapping[str, Tab], own: Mapping[str, Tab] | None = None):
+    """The page with these tabs, by their names, in their order; those of `own` only the owner sees."""
     theme.dress()
     look = {"title": "Parlance", "theme": theme.gradio()}
     with gr.Blocks(**look, analytics_enabled=False, delete_cache=CLEANING) as page:
@@ -30,4 +31,13 @@ def build(models: Models, config: Config, tabs: Mapping[str, Tab]) -> gr.Blocks:
             for name, tab in tabs.items():
                 with gr.Tab(name):
                     tab(page, models, config)
+            for name, tab in (own or {}).items():
+                with gr.Tab(name, visible=False) as hidden:
+                    tab(page, models, config)
+                page.load(_if_owner, None, hidden, queue=False, show_progress="hidden", api_name=False)
     return page
+
+
+def _if_owner(request: gr.Request):
+    """Shows the tab; what is in it asks again, with every event."""
+    return gr.Tab(visible=is_owner(request))
