@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"asr.types", "asr.errors", "asr.languages", "asr.machine"},
+    {"asr.types", "asr.errors", "asr.languages", "asr.locales", "asr.machine"},
     {"asr.config", "asr.logs", "asr.hub", "asr.audio", "asr.text", "asr.guards", "asr.cost"},
     {"asr.vad", "asr.formats", "asr.speakers", "asr.backends", "asr.align", "asr.catalogue", "asr.ice"},
     {"asr.diarize", "asr.edits", "asr.pipeline", "asr.live", "asr.choice"},
@@ -21,7 +21,7 @@ ONLY_HERE = {
     "gradio": ("ui", "app"),
     "fastrtc": ("ui",),
     "fastapi": ("asr.api", "app"),
-    "av": ("asr.audio",),
+    "av": ("asr.audio", "asr.bench.soak"),
     "faster_whisper": ("asr.backends.faster_whisper", "asr.bench"),
     "ctranslate2": ("asr.backends.faster_whisper", "asr.machine", "asr.bench"),
     "pocketsphinx": ("asr.backends.pocketsphinx",),

@@ -15,6 +15,7 @@ BENCHES = {
     "batch": "an archive's run beside its recordings one by one, and beside the engine alone",
     "wer": "word error rates of several models on folders, lists and the Open ASR Leaderboard's sets",
     "diarize": "who spoke when: diarization error rates, speaker counts, words with the wrong speaker",
+    "soak": "the whole app under mixed use while things go wrong: words, leaks, memory, delay",
     "speed": "time, memory and errors beside bare CTranslate2, faster-whisper and whisperx",
 }
 

@@ -127,10 +127,13 @@ class Scheduler:
             self._news.wait()
             self._news.clear()
             began = time.monotonic()
-            for stream in list(self._streams):
-                stream.listen()
+            self._listen()
             self._work.set()
             time.sleep(max(BEAT, time.monotonic() - began))  # at most half a core, however many streams
+
+    def _listen(self) -> None:
+        for stream in list(self._streams):  # not in the loop above: its variable would keep the last stream
+            stream.listen()
 
     # -- the model's thread
 

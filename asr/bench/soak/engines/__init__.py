@@ -1,0 +1,1 @@
+"""Engines that only the soak's server has."""
