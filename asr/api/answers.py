@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from asr.api.schema import Transcription, Translation
 from asr.errors import Unsupported
@@ -52,6 +53,11 @@ def done(t: Transcript, logprobs: bool) -> dict:
             "input_token_details": {"audio_tokens": heard},
         }
     return event
+
+
+def timed(i: int, segment: Segment) -> dict:
+    """`transcript.text.segment` with verbose_json: all that is known of it, null where nothing is."""
+    return {"type": "transcript.text.segment", "id": f"seg_{i}", **asdict(segment)}
 
 
 def sse(event: dict) -> bytes:

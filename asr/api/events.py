@@ -19,7 +19,8 @@ from asr.types import Segment, Transcript
 
 T = TypeVar("T")
 BEAT = 15.0  # seconds; proxies commonly hang up after 60 without a byte
-WAIT = b": telling speakers apart\n\n"  # a comment, which clients skip
+WAIT = b": still at work\n\n"  # a comment, which clients skip
+END = object()
 
 
 async def told(
@@ -31,16 +32,25 @@ async def told(
 ) -> AsyncIterator[bytes]:
     """transcript.text.delta as segments come, then transcript.text.done; or an error, and no more.
 
-    Speakers are known when all was heard: with diarized_json every transcript.text.segment comes then.
+    With verbose_json each segment follows its delta, whole. Speakers are known when all was heard: with
+    diarized_json every transcript.text.segment comes then.
     """
     heard: list[Segment] = []
     text = ""
     logprobs = bool(ask.include)
     try:
-        async for segment in segments:
+        while True:
+            async with aclosing(_alive(anext(segments, END))) as waiting:
+                async for segment in waiting:
+                    if segment is None:
+                        yield WAIT
+            if segment is END:
+                break
             before, text = text, text + segment.text
             heard.append(segment)
             yield answers.sse(answers.delta(before, text, segment, logprobs))
+            if ask.response_format == "verbose_json":
+                yield answers.sse(answers.timed(len(heard) - 1, segment))
         if ask.response_format == "diarized_json":
             work = speakers.told_apart(server, recording, tuple(heard), known)
             async with aclosing(_alive(work)) as waiting:

@@ -2,7 +2,8 @@
 
 A request holds a place from its first byte to its last; when all places are taken the next
 one is told to come back (503 with Retry-After, which SDKs obey). Of those inside, only
-`at_once` are recognised at a time; the others wait for their turn.
+`at_once` are recognised at a time; the others wait for their turn. Short recordings have as many
+turns of their own: somebody waits for the answer, and must not wait for an hour of somebody else's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.requests import Request
 
 from asr.errors import Busy, Cancelled
 
+SHORT = 2**20  # bytes: half a minute as WAV, some minutes compressed
 T = TypeVar("T")
 
 
@@ -24,7 +26,11 @@ class Places:
     def __init__(self, at_once: int, waiting: int):
         self.at_once, self.size = at_once, at_once + waiting
         self.taken = 0
-        self.turn = asyncio.Semaphore(at_once)
+        self._long, self._short = asyncio.Semaphore(at_once), asyncio.Semaphore(at_once)
+
+    def turn_for(self, size: int) -> asyncio.Semaphore:
+        """What an upload of so many bytes has to hold while it is recognised."""
+        return self._short if size <= SHORT else self._long
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:

@@ -89,6 +89,36 @@ class Diarized(BaseModel):
     usage: Duration | None = None
 
 
+class TimedWord(BaseModel):
+    start: float
+    end: float
+    word: str
+    probability: float | None
+    speaker: str | None
+    overlap: bool
+    interpolated: bool
+
+
+class TimedSegment(BaseModel):
+    """An event of a stream with verbose_json: a segment as it is recognised. Parlance's own."""
+
+    type: Literal["transcript.text.segment"]
+    id: str
+    start: float
+    end: float
+    text: str
+    words: list[TimedWord]
+    language: str | None
+    language_probability: float | None
+    speaker: str | None
+    avg_logprob: float | None
+    compression_ratio: float | None
+    no_speech_prob: float | None
+    temperature: float | None
+    tokens: list[int]
+    unsure: bool
+
+
 class Delta(BaseModel):
     """An event of a stream: more text."""
 
@@ -177,7 +207,7 @@ def documented(kind: type[Translation]) -> dict:
         data = {
             "type": "string",
             "contentMediaType": "application/json",
-            "contentSchema": _any_of("Delta", "DiarizedSegment", "Done", "Failure"),
+            "contentSchema": _any_of("Delta", "TimedSegment", "DiarizedSegment", "Done", "Failure"),
         }
         event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
         content["text/event-stream"] = {"schema": event}
@@ -199,7 +229,7 @@ def _any_of(*names: str) -> dict:
 
 def components(*more: type[BaseModel]) -> dict[str, dict]:
     """JSON schemas for the OpenAPI page: forms under the names their fields have on the wire."""
-    found = definitions(Transcription, Translation, Text, Verbose, Diarized, Delta, Done, *more)
+    found = definitions(Transcription, Translation, Text, Verbose, Diarized, Delta, TimedSegment, Done, *more)
     for name in ("Transcription", "Translation"):
         form = found[name]
         form["properties"] = {WIRE.get(field, field): rest for field, rest in form["properties"].items()}

@@ -1,14 +1,16 @@
 """The audio formats of the Realtime API as a stream: bytes in, float32 mono 16 kHz out.
 
 G.711 is ITU-T G.711: 8 kHz, one byte a sample, mu-law or A-law; the tables below are its
-decoding rules. PCM is 16-bit little-endian at 24 kHz.
+decoding rules. PCM is 16-bit little-endian at 24 kHz. `bare` knows files of samples.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from python_multipart.multipart import parse_options_header
 
-from asr.audio import Resampler
+from asr.api.errors import Refused
+from asr.audio import SAMPLE_RATE, Resampler
 
 RATES = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
 WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
@@ -29,6 +31,22 @@ def _alaw() -> np.ndarray:
 
 
 TABLES = {"audio/pcmu": _mulaw(), "audio/pcma": _alaw()}
+
+
+def bare(media: str) -> bool:
+    """Whether a file of this type is 16-bit little-endian mono samples at 16 kHz, and nothing else.
+
+    Raises Refused for another rate.
+    """
+    kind, options = parse_options_header(media)
+    if kind == b"audio/pcm" and options.get(b"rate") != b"%d" % SAMPLE_RATE:
+        raise Refused(
+            "Bare samples are taken at 16 kHz only.",
+            f"Send them as audio/pcm;rate={SAMPLE_RATE}, or send a WAV file.",
+            param="file",
+            code="invalid_value",
+        )
+    return kind == b"audio/pcm"
 
 
 class Decoder:

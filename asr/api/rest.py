@@ -18,14 +18,14 @@ import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from asr.api import answers, chunking, openapi, schema, speakers, upload
+from asr.api import answers, chunking, openapi, pcm, schema, speakers, upload
 from asr.api.errors import Refused
 from asr.api.events import Stream, told
 from asr.api.limits import unless_gone
 from asr.api.server import Server
 from asr.audio import Limits, Recording, decode
 from asr.backends import Backend, check
-from asr.errors import Unsupported
+from asr.errors import AudioError, TooLarge, Unsupported
 from asr.pipeline import transcribe
 from asr.types import Options, Segment, Task, Transcript
 
@@ -98,14 +98,26 @@ async def recognising(server: Server, ask: schema.Translation, form: upload.Form
     """The decoded recording and its segments as they are recognised, when it is this request's turn."""
     backend = await server.names.backend(ask.model)
     options = options_for(ask, backend, task)
-    limits = Limits(server.config.max_upload_mb * 2**20, server.config.max_audio_hours * 3600)
-    async with server.places.turn:
-        with await anyio.to_thread.run_sync(decode, form.file, limits, None, _still_wanted) as recording:
+    limits = Limits.of(server.config)
+    async with server.places.turn_for(form.size):
+        with await anyio.to_thread.run_sync(_decoded, form, limits) as recording:
             shared = server.schedulers.get(backend).files  # live speech goes before recordings
             vad = chunking.detector(server.vad, getattr(ask, "chunking_strategy", None))
             segments = transcribe(recording, shared, options, vad=vad)
             async with aclosing(_timed(server, recording, segments)) as heard:
                 yield recording, heard
+
+
+def _decoded(form: upload.Form, limits: Limits) -> Recording:
+    if not pcm.bare(form.media):
+        return decode(form.file, limits, None, _still_wanted)
+    recording = Recording(form.file)
+    if not 0 < recording.duration <= limits.seconds:
+        recording.close()
+        if not recording.duration:
+            raise AudioError("The file is empty.", "Send the samples.")
+        raise TooLarge(f"The audio is longer than the {limits.seconds / 3600:.3g} hours allowed here.")
+    return recording
 
 
 def _still_wanted(_: float) -> None:

@@ -153,9 +153,10 @@ def _sensible(request: Translation) -> Translation:
         raise Refused(
             "include[]=logprobs needs response_format json.", param="include[]", code="invalid_value"
         )
-    if request.stream and request.response_format not in ("json", "text", "diarized_json"):
+    if request.stream and request.response_format in ("srt", "vtt"):
         raise Refused(
-            f"stream needs response_format json, text or diarized_json, not {request.response_format}.",
+            f"stream needs response_format json, text, verbose_json or diarized_json, "
+            f"not {request.response_format}.",
             param="stream",
             code="invalid_value",
         )

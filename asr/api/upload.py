@@ -31,6 +31,7 @@ BLOCK = 2**20  # bytes gathered before a write to disk
 class Form:
     fields: list[tuple[str, str]] = field(default_factory=list)
     file: BinaryIO | None = None  # at its start; deleted by the system once closed
+    media: str = ""  # the file's Content-Type, as the client calls it
     size: int = 0  # bytes of the file
 
     def close(self) -> None:
@@ -152,6 +153,7 @@ class _Reader:
                     "There are two files.", "Send one a request.", param="file", code="invalid_value"
                 )
             self.form.file = TemporaryFile()  # noqa: SIM115 - closed with the form
+            self.form.media = self._headers.get(b"content-type", b"").decode("latin-1")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from asr.audio import Recording
 from asr.errors import BackendUnavailable, UnknownModel, Unsupported
 from asr.types import Options, Segment, Word
 
@@ -30,6 +31,7 @@ Ability = Literal[
     "batch",  # the backend is also Batching
     "mend",  # what fails by its scores has been tried again before it is told, in a batch too
     "stream",  # the backend is also Streaming
+    "whole",  # the backend is also Whole
 ]
 
 
@@ -74,6 +76,14 @@ class Detecting(Backend, Protocol):
 
     def detect(self, windows: Sequence[np.ndarray]) -> list[dict[str, float]]:
         """Per window of at most 30 s: ISO 639-1 code -> probability, summing to about 1."""
+        ...
+
+
+class Whole(Backend, Protocol):
+    """`"whole" in can`: transcribes recordings as they are, and finds the speech in them itself."""
+
+    def hear(self, recording: Recording, options: Options) -> Iterator[Segment]:
+        """What `asr.pipeline.transcribe` gives, for the task transcribe."""
         ...
 
 

@@ -54,6 +54,8 @@ def transcribe(
     What has been yielded stays true if the backend raises later.
     """
     check(backend, options)
+    if "whole" in backend.can and options.task == "transcribe" and vad is Silero:  # it has that ear, too
+        return backend.hear(recording, options)
     return _transcribe(recording, backend, options, vad)
 
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from asr.backends import Backend
+from asr.audio import Recording
+from asr.backends import Ability, Backend
 from asr.types import Options, Segment
 
 SHARE = 4  # when live speech leaves no room, recordings wait this many times as long as their calls take
@@ -82,7 +83,6 @@ class Shared:
 
     def __init__(self, backend: Backend, turns: Turns, room: Callable[[], float]):
         self.spec, self.device, self.languages = backend.spec, backend.device, backend.languages
-        self.can = backend.can - {"stream"}
         self.batch_size = getattr(backend, "batch_size", 1)
         self.window = getattr(backend, "window", None)
         self._backend, self._turns, self._room = backend, turns, room
@@ -96,6 +96,14 @@ class Shared:
             if segment is None:
                 return
             yield segment
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """While somebody may speak, recordings go elsewhere in windows, too: between those is room."""
+        return self._backend.can - ({"stream"} if self._room() == math.inf else {"stream", "whole"})
+
+    def hear(self, recording: Recording, options: Options) -> Iterator[Segment]:
+        return self._backend.hear(recording, options)  # the work is done elsewhere, and has its turns there
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         return self._backend.prepare(audio)  # needs no engine, so no turn either

@@ -4,8 +4,8 @@
 address and the token are the owner's (ASR_ENDPOINT_URL, ASR_ENDPOINT_TOKEN); no caller can name others.
 
 The server hears windows of at most 30 s, several at once, and never the whole recording: no
-upload limit is met, times are ours, and a window that fails is asked again alone, unless the server
-is one of us and has done that itself.
+upload limit is met, times are ours, and a window that fails is asked again alone. Another Parlance
+does all of this itself: it gets recordings as they are (`whole`), and windows for live speech.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import anyio
 import numpy as np
 
 from asr import languages
-from asr.audio import SAMPLE_RATE
+from asr.audio import SAMPLE_RATE, Recording
 from asr.audio.cuts import quiet_pieces
 from asr.backends import Ability
 from asr.backends.remote.answers import Heard
 from asr.backends.remote.connection import Connection
 from asr.backends.remote.survey import PATH, Found, post, survey
+from asr.backends.remote.whole import Hearing
 from asr.backends.remote.wire import Wire
 from asr.config import Config
 from asr.errors import BackendUnavailable
@@ -64,6 +65,7 @@ class Remote:
         yes: dict[Ability, bool] = {
             "batch": True,
             "mend": self._found.mends,
+            "whole": self._found.whole,
             "words": wire.words,
             "prompt": "prompt" not in wire.refused,
             "temperature": "temperature" not in wire.refused,
@@ -87,6 +89,11 @@ class Remote:
         """As many at once as ASR_ENDPOINT_AT_ONCE allows; the first that fails ends the others."""
         asked = zip(windows, options, strict=True)
         return [list(h.segments) for h in self._connection.run(_together([self._hear(*a) for a in asked]))]
+
+    def hear(self, recording: Recording, options: Options) -> Iterator[Segment]:
+        path, wire = self._found.base + PATH["transcribe"], self._wires["transcribe"]
+        hearing = Hearing(self._connection, path, wire, recording, options, "detect" in self.can)
+        return self._connection.each(hearing.tell)
 
     def detect(self, windows: Sequence[np.ndarray]) -> list[dict[str, float]]:
         """What the server calls the language of each window, as it does not say how sure it is.

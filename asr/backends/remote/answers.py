@@ -46,7 +46,33 @@ def heard(answer: Answer, seconds: float) -> Heard:
     return _of(text, seconds)
 
 
-def _json(text: str):
+def event_of(data: str | bytes) -> dict:
+    """One event of a stream. Raises Garbled."""
+    event = _json(data)
+    if not isinstance(event, dict):
+        raise Garbled("an event that is no object")
+    return event
+
+
+def timed(event: dict, seconds: float) -> Segment:
+    """A segment as another Parlance tells it, of `seconds` of audio. Raises Garbled."""
+    if not isinstance(event.get("text"), str):
+        raise Garbled("a segment without text")
+    words = tuple(_word(w, seconds) for w in _dicts(event.get("words")) if isinstance(w.get("word"), str))
+    tokens = event.get("tokens")
+    tokens = tuple(t for t in tokens if isinstance(t, int)) if isinstance(tokens, list) else ()
+    language = event.get("language")
+    return replace(
+        _segment(event, languages.code(language) if isinstance(language, str) else None, seconds),
+        text=event["text"],
+        words=words if "".join(w.word for w in words) == event["text"] else (),
+        language_probability=_number(event.get("language_probability")),
+        tokens=tokens,
+        unsure=event.get("unsure") is True,
+    )
+
+
+def _json(text: str | bytes):
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -60,8 +86,8 @@ def _streamed(text: str) -> str:
         data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
         if not data or data == "[DONE]":
             continue
-        event = _json(data)
-        if not isinstance(event, dict) or "error" in event:
+        event = event_of(data)
+        if "error" in event:
             raise Garbled("an error amid its events")
         if event.get("type") == "transcript.text.delta":
             pieces.append(str(event.get("delta") or ""))

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import cache
+from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import anyio
 import httpx
 
 from asr.backends import waking
-from asr.backends.remote.answers import Garbled
+from asr.backends.remote.answers import Garbled, event_of
 from asr.backends.remote.refusals import Answer, refusal, retry_after
 from asr.config import Config
 from asr.errors import ASRError, BackendUnavailable, ConfigError
@@ -30,6 +31,7 @@ ODD = 3  # attempts at an answer that breaks off, that nobody can read, or that 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 AWAKE = 60.0  # seconds after an answer for which a server that answers 503 is busy, not asleep
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Trouble(Exception):
     attempts: float = float("inf")  # at most so many in a row
     pause: float = 0.0  # seconds the server asks for
     asleep: bool = False
+    got_on: bool = False  # part of the answer is here, and need not be asked for again
 
 
 class Connection:
@@ -68,6 +71,18 @@ class Connection:
         finally:
             future.cancel()
 
+    def each(self, work: Callable[[Callable[[Item], None]], Coroutine[None, None, None]]) -> Iterator[Item]:
+        """What `work` tells, as soon as it tells it; closing this stops the requests."""
+        told: SimpleQueue[tuple[Item] | None] = SimpleQueue()
+        future = asyncio.run_coroutine_threadsafe(work(lambda item: told.put((item,))), _loop())
+        future.add_done_callback(lambda _: told.put(None))
+        try:
+            while item := told.get():
+                yield item[0]
+            future.result()
+        finally:
+            future.cancel()
+
     def refused(self, answer: Answer, model: str = "") -> ASRError:
         return refusal(answer, self.host, self._token, model)
 
@@ -76,17 +91,25 @@ class Connection:
     ) -> tuple[Answer, Result | None]:
         """The answer, and what `read` makes of it where the status is 200; any other status is the caller's.
 
-        Tries again with growing pauses where that may help, `endpoint_patience` seconds in all.
-        Raises BackendUnavailable. `read` raises Garbled for what it cannot read.
+        Tries again where that may help. Raises BackendUnavailable. `read` raises Garbled for what it
+        cannot read.
+        """
+        return await self.patiently(lambda left: self._attempt(method, path, read, min(left, TRY), request))
+
+    async def patiently(self, tried: Callable[[float], Awaitable[Result]]) -> Result:
+        """What `tried` returns; after Trouble it is called again, and told how many seconds are left.
+
+        With growing pauses, `endpoint_patience` seconds in all since it last got on.
         """
         began, attempt, same, before = time.monotonic(), 0, 0, None
         try:
             while True:
-                left = self.patience - (time.monotonic() - began)
                 try:
-                    return await self._attempt(method, path, read, min(left, TRY), request)
+                    return await tried(self.patience - (time.monotonic() - began))
                 except Trouble as e:
                     trouble = e
+                if trouble.got_on:
+                    began, attempt, same = time.monotonic(), 0, 0
                 attempt, elapsed = attempt + 1, time.monotonic() - began
                 same = same + 1 if trouble.attempts == before else 1
                 pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
@@ -106,15 +129,10 @@ class Connection:
                 async with self._places:
                     answer = await self._send(method, path, request)
         except TimeoutError:
-            what = f"{self.host} did not answer within {seconds:.0f} s."
-            raise Trouble(BackendUnavailable(what, "Is it overloaded? Try again in a minute.")) from None
+            raise self._silent(seconds) from None
         except httpx.RequestError as e:
             raise self._lost(e) from None
-        if answer.status in AGAIN:
-            raise self._not_now(answer)
-        if answer.status >= 500:
-            raise Trouble(self.refused(answer), ODD)
-        if answer.status != 200:
+        if self._final(answer).status != 200:
             return answer, None
         try:
             found = read(answer)
@@ -122,20 +140,55 @@ class Connection:
                 self._awake = time.monotonic()
             return answer, found
         except Garbled as e:
-            what = f"{self.host} answered with something that is no transcript ({e})."
-            fix = "Is ASR_ENDPOINT_URL the address of a transcription API? Its log may say more."
-            raise Trouble(BackendUnavailable(what, fix), ODD) from None
+            raise self._garbled(e) from None
 
     async def _send(self, method: str, path: str, request: dict) -> Answer:
-        body = bytearray()
         async with self._client.stream(method, path, timeout=None, **request) as response:
-            async for piece in response.aiter_bytes():
-                body += piece
-                if len(body) > LARGEST:
-                    break
-        headers = response.headers
-        media = headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Answer(response.status_code, media, bytes(body[:LARGEST]), headers.get("retry-after", ""))
+            return await _read(response)
+
+    async def listen(
+        self, path: str, hear: Callable[[dict], bool], silence: float, **request
+    ) -> Answer | None:
+        """Post once, and let `hear` have each event of the answer; it says which one is the last.
+
+        Returns None then, or an answer whose status is not 200. No two events may be more than `silence`
+        seconds apart. Raises Trouble.
+        """
+        try:
+            with anyio.fail_after(silence) as scope:
+                wait = httpx.Timeout(self.patience)  # for the next byte: a server at work sends comments
+                async with self._client.stream("POST", path, timeout=wait, **request) as response:
+                    if response.status_code != 200:
+                        return self._final(await _read(response))
+                    self._awake = time.monotonic()
+                    async for event in _events(response):
+                        scope.deadline = anyio.current_time() + silence
+                        if hear(event):
+                            return None
+        except (TimeoutError, httpx.TimeoutException):
+            raise self._silent(silence) from None
+        except httpx.RequestError as e:
+            raise self._lost(e) from None
+        except Garbled as e:
+            raise self._garbled(e) from None
+        raise self._broken("before its end")
+
+    def _final(self, answer: Answer) -> Answer:
+        """The answer, where asking again would bring the same; raises Trouble."""
+        if answer.status in AGAIN:
+            raise self._not_now(answer)
+        if answer.status >= 500:
+            raise Trouble(self.refused(answer), ODD)
+        return answer
+
+    def _garbled(self, error: Garbled) -> Trouble:
+        what = f"{self.host} answered with something that is no transcript ({error})."
+        fix = "Is ASR_ENDPOINT_URL the address of a transcription API? Its log may say more."
+        return Trouble(BackendUnavailable(what, fix), ODD)
+
+    def _silent(self, seconds: float) -> Trouble:
+        what = f"{self.host} did not answer within {seconds:.0f} s."
+        return Trouble(BackendUnavailable(what, "Is it overloaded? Try again in a minute."))
 
     def _not_now(self, answer: Answer) -> Trouble:
         pause = retry_after(answer)
@@ -160,8 +213,34 @@ class Connection:
             what = f"{self.host} cannot be reached: {str(error)[:200]}."
             fix = "Is ASR_ENDPOINT_URL right, and is that server running?"
             return Trouble(BackendUnavailable(what, fix), LOST)
-        what = f"{self.host} broke off its answer ({type(error).__name__})."
+        return self._broken(type(error).__name__)
+
+    def _broken(self, how: str) -> Trouble:
+        what = f"{self.host} broke off its answer ({how})."
         return Trouble(BackendUnavailable(what, "Try again; its log says why."), ODD)
+
+
+async def _read(response: httpx.Response) -> Answer:
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > LARGEST:
+            break
+    headers = response.headers
+    media = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Answer(response.status_code, media, bytes(body[:LARGEST]), headers.get("retry-after", ""))
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[dict]:
+    """Server-sent events that hold JSON objects, as they come in. Raises Garbled."""
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > LARGEST:
+            raise Garbled("an event without end")
+        for line in lines:
+            if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
+                yield event_of(line[5:])
 
 
 @cache

@@ -16,7 +16,7 @@ from asr.audio import SAMPLE_RATE
 from asr.backends.remote.answers import Heard, heard
 from asr.backends.remote.connection import Connection
 from asr.backends.remote.refusals import Answer
-from asr.backends.remote.wire import Wire, declared, easier, is_ours
+from asr.backends.remote.wire import Wire, declared, easier, is_ours, tells_segments
 from asr.types import Options, Task
 
 PROBE = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE).astype(np.float32)  # a second of faint noise
@@ -34,13 +34,14 @@ class Found:
     names_languages: bool  # its answers say which language was spoken
     mends: bool = False  # it has tried again, before it answers, what fails by its scores
     window: float = WINDOW  # seconds of audio to send at a time
+    whole: bool = False  # it takes whole recordings, and tells their segments one by one
 
 
 async def survey(connection: Connection, model: str) -> Found:
     """Find the API below the configured address, and what it can do."""
     for base in _bases(connection.url):
         listed = await _models(connection, base)
-        hotwords, ours = await _documented(connection, base)
+        hotwords, ours, whole = await _documented(connection, base)
         name = model or _likely(listed)
         wire = Wire(name, hotwords=hotwords)
         asked, answer, told = await _probe(connection, base, wire, "transcribe")
@@ -56,7 +57,7 @@ async def survey(connection: Connection, model: str) -> Found:
     what = f"the model {name}" if wires["transcribe"].model else "one model of its own"
     log.info("The endpoint %s runs %s; asked as %s.", connection.host, what, ", ".join(wires))
     window = await _window(connection, base, name) if ours else None
-    return Found(base, wires, told.names_languages, ours, window or WINDOW)
+    return Found(base, wires, told.names_languages, ours, window or WINDOW, ours and whole)
 
 
 def _bases(url: str) -> list[str]:
@@ -96,18 +97,20 @@ def _likely(listed: list[str]) -> str | None:
     return "whisper-1" if "whisper-1" in speech else speech[0] if speech else None
 
 
-async def _documented(connection: Connection, base: str) -> tuple[str, bool]:
-    """What its own documentation says: the field for hotwords ("": none), and whether it is a Parlance."""
+async def _documented(connection: Connection, base: str) -> tuple[str, bool, bool]:
+    """What its own documentation says: the field for hotwords ("": none), whether it is a Parlance,
+    and whether that tells segments one by one.
+    """
 
     def read(answer: Answer):
-        return declared(answer.body), is_ours(answer.body)
+        return declared(answer.body), is_ours(answer.body), tells_segments(answer.body)
 
     for place in (base, connection.url.removesuffix("/v1")):
         _, found = await connection.ask("GET", f"{place}/openapi.json", read)
-        fields, ours = found or (None, False)
+        fields, *kind = found or (None, False, False)
         if fields:
-            return next((name for name in ("hotwords", "keywords[]") if name in fields), ""), ours
-    return "", False
+            return next((name for name in ("hotwords", "keywords[]") if name in fields), ""), *kind
+    return "", False, False
 
 
 async def _probe(connection, base: str, wire: Wire, task: Task) -> tuple[Wire, Answer, Heard | None]:

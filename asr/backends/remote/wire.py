@@ -125,5 +125,13 @@ def is_ours(document: bytes) -> bool:
         return False
 
 
+def tells_segments(document: bytes) -> bool:
+    """Whether that Parlance streams segments with all that is known of them."""
+    try:
+        return "TimedSegment" in json.loads(document)["components"]["schemas"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def _as_field(name: str, hotwords: str) -> str | list[str]:
     return [word for word in re.split(r"\s*,\s*", hotwords) if word] if name.endswith("[]") else hotwords
