@@ -116,11 +116,11 @@ def _launch(config: Config, models, worker, routes: list):
     from ui import costs, live, recording, recordings, theme
 
     tabs = {
-        "Live": live.tab,
-        "Recording": partial(recording.tab, worker=worker),
-        "My recordings": recordings.tab,
+        "live": live.tab,
+        "recording": partial(recording.tab, worker=worker),
+        "recordings": recordings.tab,
     }
-    page = ui.build(models, config, tabs, {"Costs": costs.tab})
+    page = ui.build(models, config, tabs, {"costs": costs.tab})
     os.environ["FORWARDED_ALLOW_IPS"] = config.proxies  # uvicorn's name for it
     try:
         _, url, _ = page.launch(

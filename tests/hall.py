@@ -87,7 +87,7 @@ def stage(
     models = Models(config, load=lambda *_: backend)
     models.start()
     with sessions(folder, backend, vad, **settings) as house:
-        page = ui.build(models, config, {"Live": live.tab})
+        page = ui.build(models, config, {"live": live.tab})
         routes = [
             Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS)),
             *live.routes(house, models, config),

@@ -13,6 +13,7 @@ from asr.config import Config
 from asr.gate.owner import is_owner
 from asr.models import Models
 from ui import header, theme
+from ui.language import drawing, say
 
 Tab = Callable[[gr.Blocks, Models, Config], None]
 # Seconds: how often the page's files are looked through, and how old they may be. Gradio's arithmetic
@@ -21,18 +22,18 @@ CLEANING = (1800, 6 * 3600)
 
 
 def build(models: Models, config: Config, tabs: Mapping[str, Tab], own: Mapping[str, Tab] | None = None):
-    """The page with these tabs, by their names, in their order; those of `own` only the owner sees."""
+    """The page with these tabs, by the names that `page.*` has for them; those of `own` only the owner sees."""
     theme.dress()
     look = {"title": "Parlance", "theme": theme.gradio()}
-    with gr.Blocks(**look, analytics_enabled=False, delete_cache=CLEANING) as page:
+    with drawing(), gr.Blocks(**look, analytics_enabled=False, delete_cache=CLEANING) as page:
         page.space_id = None  # on a Space, Gradio would load the hub's header and its fonts into our page
         header.draw(page, models)
         with gr.Tabs():
             for name, tab in tabs.items():
-                with gr.Tab(name):
+                with gr.Tab(say(f"page.{name}")):
                     tab(page, models, config)
             for name, tab in (own or {}).items():
-                with gr.Tab(name, visible=False) as hidden:
+                with gr.Tab(say(f"page.{name}"), visible=False) as hidden:
                     tab(page, models, config)
                 page.load(_if_owner, None, hidden, queue=False, show_progress="hidden", api_name=False)
     return page

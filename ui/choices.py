@@ -11,16 +11,10 @@ from asr.diarize import RUNGS, Count
 from asr.errors import Unsupported
 from asr.models import Models
 from ui import render
+from ui.language import say, sentence
 
 Choice = tuple[str, str]  # what people read, what the program reads
-EXPECTED = "Names and terms to expect, separated by commas."  # what hotwords are
 AUTO = ""  # the model, or the language, that Parlance finds itself
-RUNG = {
-    "auto": "Automatic",
-    "channels": "One speaker per channel",
-    "pyannote": "pyannote",
-    "embedded": "Built-in, approximate",
-}
 _COUNT = re.compile(r"\s*(?:(\d{1,3})(?:\s*[-–]\s*(\d{1,3}))?)?\s*")
 FRESH = 60  # seconds for which the answer of the hub is believed
 
@@ -29,29 +23,29 @@ def models_here(models: Models) -> list[Choice]:
     """The server's own choice, what is on this disk, then what the hub has. May take seconds."""
     here = [card for card in catalogue.CARDS if catalogue.cached(card)]
     there = [card for card in catalogue.CARDS if card not in here and card.repo] if _hub_answers() else []
-    named = [(f"{render.model_name(c.spec)}: {c.says}", c.spec) for c in here]
-    named += [(f"{render.model_name(c.spec)}, {render.size(c.download)}: {c.says}", c.spec) for c in there]
-    return [(default(models), AUTO), *named]
+    named = [(render.model_name(card.spec), card) for card in here]
+    named += [(f"{render.model_name(card.spec)}, {render.size(card.download)}", card) for card in there]
+    return [(default(models), AUTO), *((f"{name}: {sentence(card.says)}", card.spec) for name, card in named)]
 
 
 def default(models: Models) -> str:
     """The name of the model that runs when nobody says."""
     choice = models.choice
     if choice is None:
-        return "Automatic"
+        return say("wishes.automatic")
     how = "automatic" if models.config.model == "auto" else "default"
-    return f"{render.model_name(choice.spec)} ({how})"
+    return say(f"wishes.model_{how}", name=render.model_name(choice.spec))
 
 
 def languages_of(models: Models, spec: str) -> list[Choice]:
     """Detection, then the languages a model knows, by the names people use."""
     names = sorted((languages.name(code).title(), code) for code in _known(models, spec))
-    return [("Detect automatically", AUTO), *names]
+    return [(say("wishes.detect"), AUTO), *names]
 
 
 def rungs() -> list[Choice]:
     """The ways to tell speakers apart, by the names people read."""
-    return [("Do not tell them apart", "none"), *((RUNG.get(r, r), r) for r in RUNGS if r != "none")]
+    return [(say(f"rung.{rung}"), rung) for rung in ("none", *(r for r in RUNGS if r != "none"))]
 
 
 def count(text: str) -> tuple[int | None, int | None, int | None]:
@@ -72,7 +66,7 @@ def offered(models: Models, spec: str, ability: str, info: str = "") -> dict:
     if not cannot(models, spec, ability):
         return {"interactive": True, "info": info}
     name = render.model_name(spec or models.choice.spec)
-    return {"interactive": False, "info": f"{name} cannot do this: choose another model for it."}
+    return {"interactive": False, "info": say("wishes.cannot", name=name)}
 
 
 def cannot(models: Models, spec: str, ability: str) -> bool:

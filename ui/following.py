@@ -18,6 +18,7 @@ from asr.errors import ASRError
 from asr.jobs import Job, Worker
 from asr.types import Segment, Transcript
 from ui import files, render, report, shelf, visitor
+from ui.language import say
 
 BLOCK = 60  # lines; full blocks are sent once, only what is below them at every look
 LOOK = 0.4  # seconds between two looks
@@ -84,11 +85,10 @@ def _many(at: SimpleNamespace, worker: Worker, jobs: Sequence[Job], seen: Seen, 
     done = sum(job.over for job in jobs)
     if done == len(jobs):
         failed = sum(job.state == "failed" for job in jobs)
-        said = [f"{done} recordings", f"{failed} failed"] if failed else [f"{done} recordings"]
+        said = [say("report.recordings", n=done)] + ([say("report.failed", n=failed)] if failed else [])
         return frame | {at.news: render.summary(said)}
-    return frame | {
-        at.news: _beat(render.progress("Working", f"{done} of {len(jobs)} done", done / len(jobs)))
-    }
+    so_far = say("report.done", n=done, all=len(jobs))
+    return frame | {at.news: _beat(render.progress(say("report.working"), so_far, done / len(jobs)))}
 
 
 def _lines(at: SimpleNamespace, worker: Worker, job: Job, seen: Seen) -> dict:
@@ -135,7 +135,7 @@ def _left(job: Job, seen: Seen) -> float | None:
 
 def _beat(told: str) -> str:
     """With a sign of life, so that the page notices when nobody tells it anything any more."""
-    hint = f'<p class="hint">{report.GOES_ON}</p>'
+    hint = f'<p class="hint">{say("report.goes_on")}</p>'
     return f'<div class="following" data-beat="{int(time.time())}">{told}{hint}</div>'
 
 

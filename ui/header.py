@@ -7,6 +7,7 @@ import gradio as gr
 from asr.config import space
 from asr.models import Models, Status
 from ui import render
+from ui.language import say
 from ui.theme import URL
 
 SOON, LATER = 1.0, 20.0  # seconds between two looks: while a model is loading, and afterwards
@@ -17,7 +18,7 @@ def draw(page: gr.Blocks, models: Models) -> None:
     gr.HTML(render.masthead(URL, space()), padding=False)
     with gr.Row(elem_classes="model-row"):
         line = gr.HTML(model_line(models), padding=False)
-        again = gr.Button("Try again", size="sm", visible=False, scale=0)
+        again = gr.Button(say("model.again"), size="sm", visible=False, scale=0)
     banner = gr.HTML(padding=False, visible=False)
     clock = gr.Timer(SOON)
 
@@ -43,19 +44,17 @@ def model_line(models: Models) -> str:
     choice, status = models.choice, models.status()
     if choice is None:
         failed = status.state == "failed"
-        why = status.says if failed else "Looking at what this machine can run."
-        return render.model_line(_state(status), "The model" if failed else "A model", "", why)
+        return render.model_line(_state(status), "", "", status.says if failed else say("model.looking"))
     why = choice.why if status.state == "ready" else status.says
     if choice.fallback:
-        why = "Offline fallback"  # the banner says the rest
-    return render.model_line(_state(status), render.model_name(choice.spec), f"on {where(models)}", why)
+        why = say("model.fallback")  # the banner says the rest
+    return render.model_line(_state(status), render.model_name(choice.spec), where(models), why)
 
 
 def where(models: Models) -> str:
     """Where the default model computes; what nobody knows is not said."""
     device = models.get().device if models.status().state == "ready" else "machine"
-    here = {"cpu": "this machine’s CPU", "cuda": "this machine’s GPU", "machine": "this machine"}
-    return here.get(device, device)
+    return say(f"model.on_{device}") if device in ("cpu", "cuda", "machine") else device
 
 
 def warning(models: Models) -> str:

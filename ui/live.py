@@ -23,6 +23,7 @@ from asr.ice import IceServers
 from asr.models import Models
 from asr.sessions import Sessions
 from ui import choices
+from ui.language import filled, say
 from ui.microphone import Microphones
 
 CONSOLE, TEXT = (
@@ -36,26 +37,29 @@ def tab(page: gr.Blocks, models: Models, config: Config) -> None:
     """Draw the tab."""
     with gr.Row(elem_classes="two live"):
         with gr.Column(elem_classes="card", scale=0):
-            gr.HTML(CONSOLE, padding=False)
+            gr.HTML(filled(CONSOLE), padding=False)
             with gr.Column(elem_classes="wishes"):
                 wishes = _wishes(models, config)
         with gr.Column(elem_classes="card result"):
-            gr.HTML(TEXT, padding=False)
+            gr.HTML(filled(TEXT), padding=False)
     _connect(page, models, *wishes)
 
 
 def _wishes(models: Models, config: Config) -> tuple[gr.Dropdown, gr.Dropdown, gr.Textbox]:
     model = gr.Dropdown(
-        [(choices.default(models), choices.AUTO)], value=choices.AUTO, label="Model", filterable=False
+        [(choices.default(models), choices.AUTO)],
+        value=choices.AUTO,
+        label=say("wishes.model"),
+        filterable=False,
     )
     language = gr.Dropdown(
         choices.languages_of(models, choices.AUTO),
         value=languages.code(config.language) or choices.AUTO,
-        label="Language spoken",
+        label=say("wishes.language"),
     )
     hotwords = gr.Textbox(
-        label="Hotwords",
-        info=choices.EXPECTED,
+        label=say("wishes.hotwords"),
+        info=say("wishes.expected"),
         placeholder="Grażyna Nowak, CTranslate2",
         max_lines=1,
         max_length=500,
@@ -70,7 +74,7 @@ def _connect(
         """Offer what the model knows; a language it does not know is no longer chosen."""
         known = choices.languages_of(models, spec)
         kept = chosen if chosen in (code for _, code in known) else choices.AUTO
-        words = gr.Textbox(**choices.offered(models, spec, "hotwords", choices.EXPECTED))
+        words = gr.Textbox(**choices.offered(models, spec, "hotwords", say("wishes.expected")))
         return gr.Dropdown(known, value=kept), words
 
     async def offer(spec: str, chosen: str):

@@ -20,6 +20,7 @@ from asr.jobs.job import todo
 from asr.models import Models
 from ui import choices, following, render
 from ui.following import GONE, asked, followed, refused
+from ui.language import say
 
 QUIET = {"show_progress": "hidden", "api_name": False}
 ASKS = "(_, ...rest) => [window.parlanceAsks(), ...rest]"  # assets/recordings.js
@@ -43,7 +44,7 @@ def _source(config: Config) -> dict:
     who = gr.Textbox(visible=False)  # the browser's secret and the recordings that the page shows
     chosen = gr.HTML(visible=False, padding=False)
     another = gr.Button(
-        "Choose other recordings", size="sm", visible=False, elem_id="another", elem_classes="quiet"
+        say("recording.others"), size="sm", visible=False, elem_id="another", elem_classes="quiet"
     )
     return dict(source=source, picked=picked, who=who, chosen=chosen, another=another)
 
@@ -51,32 +52,35 @@ def _source(config: Config) -> dict:
 def _wishes(models: Models, config: Config) -> dict:
     """How they are to be heard, and the button."""
     default = [(choices.default(models), choices.AUTO)]
-    model = gr.Dropdown(default, value=choices.AUTO, label="Model", filterable=False)
+    model = gr.Dropdown(default, value=choices.AUTO, label=say("wishes.model"), filterable=False)
     language = gr.Dropdown(
         choices.languages_of(models, choices.AUTO),
         value=languages.code(config.language) or choices.AUTO,
-        label="Language spoken",
+        label=say("wishes.language"),
     )
-    rung = gr.Dropdown(choices.rungs(), value="none", label="Speakers", filterable=False)
+    rung = gr.Dropdown(choices.rungs(), value="none", label=say("wishes.speakers"), filterable=False)
     count = gr.Textbox(
-        label="Number of speakers",
-        info="Say 3, or 2-5. Leave it empty when you do not know.",
+        label=say("wishes.count"),
+        info=say("wishes.count_says"),
         visible=False,
         max_lines=1,
         max_length=20,
     )
     rung.change(lambda rung: gr.Textbox(visible=rung != "none"), rung, count, queue=False, **QUIET)
-    with gr.Accordion("More options", open=False, elem_classes="more"):
-        tasks = [("Write what is said", "transcribe"), ("Translate to English", "translate")]
-        task = gr.Radio(tasks, value="transcribe", label="Task")
+    with gr.Accordion(say("wishes.more"), open=False, elem_classes="more"):
+        tasks = [(say("wishes.transcribe"), "transcribe"), (say("wishes.translate"), "translate")]
+        task = gr.Radio(tasks, value="transcribe", label=say("wishes.task"))
         hotwords = gr.Textbox(
-            label="Hotwords",
-            info=choices.EXPECTED,
+            label=say("wishes.hotwords"),
+            info=say("wishes.expected"),
             placeholder="Grażyna Nowak, CTranslate2",
             max_length=500,
         )
-    start = gr.Button("Transcribe", variant="primary", size="lg", interactive=False, elem_id="start")
-    stop = gr.Button("Cancel", variant="stop", size="lg", visible=False, elem_id="stop")
+    large = {"size": "lg"}
+    start = gr.Button(
+        say("recording.transcribe"), variant="primary", **large, interactive=False, elem_id="start"
+    )
+    stop = gr.Button(say("recording.cancel"), variant="stop", **large, visible=False, elem_id="stop")
     wishes = dict(model=model, language=language, task=task, hotwords=hotwords, rung=rung, count=count)
     return wishes | dict(start=start, stop=stop)
 
@@ -97,7 +101,7 @@ def _connect_model(page: gr.Blocks, at: SimpleNamespace, models: Models) -> None
         return [
             gr.Dropdown(known, value=kept),
             gr.Radio(**choices.offered(models, spec, "translate")),
-            gr.Textbox(**choices.offered(models, spec, "hotwords", choices.EXPECTED)),
+            gr.Textbox(**choices.offered(models, spec, "hotwords", say("wishes.expected"))),
         ]
 
     async def offer(spec: str, language: str):

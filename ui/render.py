@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from asr.types import Segment
+from ui.language import say, sentence
 
 # What the file chooser offers. Anything can be dropped: the decoder decides.
 ACCEPT = "audio/*,video/*,.amr,.ape,.caf,.dsf,.gsm,.m4b,.mka,.mkv,.mpc,.mts,.opus,.spx,.tta,.w64,.wma,.wv"
@@ -50,19 +51,20 @@ def clock(seconds: float) -> str:
 
 def roughly(seconds: float) -> str:
     """How long that is: "about 2 minutes"."""
-    for unit, length in (("hour", 3600), ("minute", 60)):
+    for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 1.5 * length:
-            return f"about {round(seconds / length)} {unit}s"
-    return "about a minute" if seconds >= 45 else f"about {max(5, round(seconds / 5) * 5)} seconds"
+            return say(f"time.{unit}", n=round(seconds / length))
+    return say("time.minute") if seconds >= 45 else say("time.seconds", n=max(5, round(seconds / 5) * 5))
 
 
 def size(count: int) -> str:
     """A number of bytes: "3.4 MB"."""
     unit, amount = next((u, count / n) for u, n in _UNITS if count >= n or n == 1)
-    return f"{amount:.0f} {unit}" if amount >= 100 or unit == "bytes" else f"{amount:.1f} {unit}"
+    digits = 0 if amount >= 100 or unit == "bytes" else 1
+    return say(f"size.{unit}", n=f"{amount:.{digits}f}")
 
 
-_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1))
+_UNITS = (("gb", 1e9), ("mb", 1e6), ("kb", 1e3), ("bytes", 1))
 
 
 def model_name(spec: str) -> str:
@@ -85,30 +87,32 @@ def masthead(assets: str, space: str = "") -> str:
     address = f"https://huggingface.co/spaces/{escape(space)}?duplicate=true"
     link = (
         f'<a class="duplicate" href="{address}" target="_blank" rel="noopener">'
-        "Duplicate<span> this Space</span></a>"
+        f'<span class="short">{say("page.duplicate")}</span>'
+        f'<span class="long">{say("page.duplicate_space")}</span></a>'
     )
     return (
         f'<header class="masthead"><img src="{assets}/logo.svg" alt="" width="38" height="38">'
-        "<div><h1>Parlance</h1><p>Speech to text on your own machine</p></div>"
+        f"<div><h1>Parlance</h1><p>{say('page.tagline')}</p></div>"
         f'<span class="end"></span>{link if space else ""}'
-        '<button type="button" class="icon theme" aria-label="Switch between light and dark">'
+        f'<button type="button" class="icon theme" aria-label="{say("page.theme")}">'
         f"{icon('moon', 'moon')}{icon('sun', 'sun')}</button></header>"
     )
 
 
 def model_line(state: str, name: str, where: str, why: str) -> str:
-    """Which model runs, where, and why. `state` is loading, ready or failed."""
-    said = {"loading": "is loading", "ready": "is ready", "failed": "cannot be used"}[state]
+    """Which model runs, where, and why. `state` is loading, ready or failed; no name: it is being chosen."""
+    named = {"name": f"<b>{escape(name)}</b>", "where": escape(where)}
+    nobody = "model.none_failed" if state == "failed" else "model.none_loading"
+    runs = say(f"model.{state}", **named) if name else say(nobody)
     return (
-        f'<div class="model" role="status"><span class="dot {state}"></span>'
-        f"<span><b>{escape(name)}</b> {said} {escape(where)}</span>"
-        f'<span class="why">{_with_code(why)}</span></div>'
+        f'<div class="model" role="status"><span class="dot {state}"></span><span>{runs}</span>'
+        f'<span class="why">{_with_code(sentence(why))}</span></div>'
     )
 
 
 def notice(kind: str, what: str, fix: str = "", css: str = "") -> str:
-    """A sentence in its place; `kind` is info, warn or error."""
-    said = "".join(f"<p>{_with_code(s)}</p>" for s in (what, fix) if s)
+    """A sentence of the page or of the server in its place; `kind` is info, warn or error."""
+    said = "".join(f"<p>{_with_code(sentence(s))}</p>" for s in (what, fix) if s)
     role = "alert" if kind == "error" else "status"
     return f'<div class="notice {kind} {css}" role="{role}">{icon(kind)}<div>{said}</div></div>'
 
@@ -122,19 +126,19 @@ def _with_code(text: str) -> str:
 
 def source(most_mb: int, most_hours: float) -> str:
     """Where a recording comes in: drop zone, microphone, progress. `assets/source.js` gives it life."""
-    most = f"{most_mb} MB" if most_mb < 1024 else f"{most_mb / 1024:.3g} GB"
+    most = say("size.mb", n=most_mb) if most_mb < 1024 else say("size.gb", n=f"{most_mb / 1024:.3g}")
     return (
-        '<section class="source" aria-label="Recording"><h2>Recording</h2>'
+        f'<section class="source" aria-label="{say("source.title")}"><h2>{say("source.title")}</h2>'
         f'<p class="hint" data-max-bytes="{most_mb * 2**20}" data-most="{most}">'
-        f"Audio or video, up to {most_hours:g} hours and {most}.</p>"
+        f"{say('source.most', hours=f'{most_hours:g}', size=most)}</p>"
         '<div class="offer"><label class="drop">'
         f'<input type="file" multiple class="visually-hidden" accept="{ACCEPT}">{icon("upload")}'
-        "<b>Drop recordings here</b><span>or choose files</span></label>"
-        '<button type="button" class="record"><i></i>Record with the microphone</button></div>'
+        f"<b>{say('source.drop')}</b><span>{say('source.choose')}</span></label>"
+        f'<button type="button" class="record"><i></i>{say("source.record")}</button></div>'
         '<div class="hearing" hidden><output>0:00</output><div class="level"><i></i></div>'
-        '<button type="button">Stop</button></div>'
+        f'<button type="button">{say("source.stop")}</button></div>'
         '<div class="sending" hidden><p><b></b><output></output></p><div class="track"><i></i></div>'
-        '<button type="button">Cancel</button></div>'
+        f'<button type="button">{say("source.cancel")}</button></div>'
         f'<div class="notice error complaint" role="alert" hidden>{icon("error")}'
         "<div><p></p><p></p></div></div></section>"
     )
@@ -153,26 +157,24 @@ def player(address: str) -> str:
     """A player for the sound at this address; `assets/parlance.js` gives it life."""
     return (
         f'<div class="player"><audio preload="metadata" src="{escape(address)}"></audio>'
-        f'<button type="button" class="play" aria-label="Play">{icon("play", "go")}{icon("pause", "pause")}'
-        '</button><input type="range" min="0" max="1" step="0.01" value="0" aria-label="Position">'
+        f'<button type="button" class="play" aria-label="{say("player.play")}">'
+        f"{icon('play', 'go')}{icon('pause', 'pause')}"
+        '</button><input type="range" min="0" max="1" step="0.01" value="0" '
+        f'aria-label="{say("player.position")}">'
         "<output>0:00 / 0:00</output>"
-        '<button type="button" class="speed" aria-label="Speed 1 times">1×</button></div>'
-        '<p class="hint no-player" hidden>Your browser cannot play this file.</p>'
+        f'<button type="button" class="speed" aria-label="{say("player.speed", times=1)}">1×</button></div>'
+        f'<p class="hint no-player" hidden>{say("player.cannot")}</p>'
     )
 
 
 def empty() -> str:
     """What a newcomer sees in the transcript's place."""
-    how = f"Drop a recording or make one with the microphone, then press Transcribe. {_HOW}"
-    return _picture("Your transcript appears here", how)
+    return _picture(say("recording.empty"), say("recording.empty_says"))
 
 
 def ready() -> str:
     """What stands there once a recording is chosen."""
-    return _picture("Ready when you are", f"Press Transcribe. {_HOW}")
-
-
-_HOW = "Lines arrive as they are recognised; click one to hear it."
+    return _picture(say("recording.ready"), say("recording.ready_says"))
 
 
 def _picture(title: str, text: str) -> str:
@@ -212,17 +214,18 @@ def lines(segments: Iterable[Segment], first: int = 1) -> str:
 
 
 def unsure_key() -> str:
-    return '<p class="summary"><span class="unsure">Underlined</span> lines are unsure: click and listen.</p>'
+    mark = f'<span class="unsure">{say("line.underlined")}</span>'
+    return f'<p class="summary">{say("line.unsure_says", underlined=mark)}</p>'
 
 
 def _line(s: Segment) -> str:
     at, text, note = clock(s.start), escape(s.text.strip()), ""
     if s.unsure:
         text = f'<span class="unsure">{text}</span>'
-        note = '<span class="visually-hidden">(unsure)</span>'
+        note = f'<span class="visually-hidden">({say("line.unsure")})</span>'
     who = f"<b>{escape(s.speaker)}</b> " if s.speaker else ""
     return (
         f'<li data-seek="{s.start:.2f}" data-end="{s.end:.2f}">'
-        f'<button type="button" class="at" aria-label="Play from {at}">{at}</button>'
+        f'<button type="button" class="at" aria-label="{say("player.from", time=at)}">{at}</button>'
         f'<span class="said" dir="auto">{who}{text}</span>{note}</li>'
     )

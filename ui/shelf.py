@@ -7,20 +7,16 @@ from html import escape
 
 from asr.jobs import Job
 from ui import render, report
+from ui.language import say, sentence
 
 TAKE_AWAY = ("txt", "srt", "docx")
-NONE = "Nothing here yet. What you transcribe stays here until it is deleted; only this browser sees it."
 
 
 def shelf(keep_hours: float) -> str:
     """The list of all of them, and what people should know of it."""
-    kept = (
-        f"They are deleted {keep_hours:g} hours after they were given."
-        if keep_hours
-        else "They are kept until you delete them."
-    )
-    head = f'<h2>My recordings</h2><p class="hint">Only this browser sees them. {kept}</p>'
-    return f'<section class="shelf" aria-label="My recordings">{head}{frame()}</section>'
+    kept = say("shelf.hours", hours=f"{keep_hours:g}") if keep_hours else say("shelf.forever")
+    head = f'<h2>{say("page.recordings")}</h2><p class="hint">{say("shelf.private")} {kept}</p>'
+    return f'<section class="shelf" aria-label="{say("page.recordings")}">{head}{frame()}</section>'
 
 
 def some(jobs: Iterable[Job]) -> str:
@@ -40,7 +36,7 @@ def frame(only: str = "") -> str:
 def listed(jobs: Iterable[Job], key: Callable[[str], str], ahead: Callable[[str], int]) -> str:
     """The recordings, the newest first; `key` opens downloads, `ahead` is how many come before it."""
     rows = "".join(_row(job, key, ahead) for job in jobs)
-    return f'<ul class="jobs">{rows}</ul>' if rows else f'<p class="hint none">{NONE}</p>'
+    return f'<ul class="jobs">{rows}</ul>' if rows else f'<p class="hint none">{say("shelf.none")}</p>'
 
 
 def take(job: Job, key: str) -> str:
@@ -49,8 +45,8 @@ def take(job: Job, key: str) -> str:
         f'<a class="button" id="take-{n}" href="{address(job, n, key)}" download>{n.upper()}</a>'
         for n in ("txt", "srt", "vtt", "tsv", "json", "docx")
     )
-    opens = f'<a class="button primary" id="open" href="{address(job)}">Open in the editor</a>'
-    copy = '<button type="button" class="button" id="copy">Copy text</button>'
+    opens = f'<a class="button primary" id="open" href="{address(job)}">{say("shelf.open")}</a>'
+    copy = f'<button type="button" class="button" id="copy">{say("shelf.copy")}</button>'
     return f'<div class="take">{opens}{copy}{files}</div>'
 
 
@@ -70,14 +66,14 @@ def _row(job: Job, key: Callable[[str], str], ahead: Callable[[str], int]) -> st
 def _how(job: Job, ahead: Callable[[str], int]) -> str:
     """How it stands, in a sentence."""
     if job.state == "uploading":
-        return '<p class="how">Not transcribed yet.</p>'
+        return '<p class="how">' + say("shelf.uploading") + "</p>"
     if not job.over:
         heard = job.progress * job.duration if job.stage == "transcribe" else 0.0
         return report.progress(job, heard, None, ahead(job.id)).replace(" data-busy", "")
     said = [render.clock(job.duration)] if job.duration else []
     said += [render.model_name(job.model)] if job.model else []
-    said += {"cancelled": ["cancelled"], "failed": ["failed"]}.get(job.state, [])
-    said += [job.says.rstrip(".")] if job.says else []
+    said += [say(f"shelf.{job.state}")] if job.state in ("cancelled", "failed") else []
+    said += [sentence(job.says).rstrip(".。")] if job.says else []
     trouble = (
         render.notice("error" if job.state == "failed" else "warn", job.what, job.fix) if job.what else ""
     )
@@ -86,19 +82,19 @@ def _how(job: Job, ahead: Callable[[str], int]) -> str:
 
 def _doings(job: Job, key: Callable[[str], str]) -> str:
     """What can be done with it."""
-    opens = f'<a class="open" href="{address(job)}">Open in the editor</a>'
+    opens = f'<a class="open" href="{address(job)}">{say("shelf.open")}</a>'
     parts = [opens] if job.version or job.state in ("waiting", "working") else []
     if job.version:
         parts += [f'<a href="{address(job, n, key(job.id))}" download>{n.upper()}</a>' for n in TAKE_AWAY]
     if job.over and job.stages:
-        parts.append(_button("again", "Try again" if job.state == "failed" else "Continue"))
+        parts.append(_button("again", say("shelf.again" if job.state == "failed" else "shelf.continue")))
     elif job.state == "uploading":
-        parts.append(_button("again", "Transcribe"))
+        parts.append(_button("again", say("recording.transcribe")))
     elif job.over and job.what and job.wishes.rung != "none":
-        parts.append(_button("speakers", "Find speakers again"))
+        parts.append(_button("speakers", say("shelf.speakers")))
     elif not job.over:
-        parts.append(_button("cancel", "Cancel"))
-    return "".join([*parts, _button("rename", "Rename"), _button("delete", "Delete")])
+        parts.append(_button("cancel", say("recording.cancel")))
+    return "".join([*parts, _button("rename", say("shelf.rename")), _button("delete", say("shelf.delete"))])
 
 
 def _button(act: str, label: str) -> str:

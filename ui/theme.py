@@ -14,10 +14,15 @@ from pathlib import Path
 import gradio as gr
 from gradio.routes import STATIC_TEMPLATE_LIB, templates
 from jinja2 import ChoiceLoader, DictLoader
+from markupsafe import Markup
+
+from asr import locales
+from ui import language
 
 ASSETS = Path(__file__).parent / "assets"
 URL = "parlance"  # where app.py serves ASSETS, relative to the page
 INDEX = "frontend/index.html"
+SPOKEN = ("live", "microphone", "source", "recordings", "player", "page", "size")  # what scripts say
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
@@ -76,6 +81,12 @@ def gradio() -> gr.themes.Base:
 def dress() -> None:
     """Put our shell around every Gradio page of this process."""
     page = (Path(STATIC_TEMPLATE_LIB) / INDEX).read_text(encoding="utf-8")
+    templates.env.filters |= {
+        "lang": lambda asking: language.tag(language.of(asking)),
+        "text": lambda key, asking: locales.text(language.of(asking), key),
+        "told": lambda page, asking: Markup(language.told(str(page), language.of(asking))),
+        "words": lambda asking: Markup(language.words(language.of(asking), *SPOKEN)),
+    }
     templates.env.loader = ChoiceLoader([DictLoader({INDEX: shell(page)}), templates.env.loader])
 
 
@@ -85,21 +96,25 @@ def shell(page: str) -> str:
     page = re.sub(r'<(meta\s+(property="og|name="twitter)|link rel="manifest")[^>]*>', "", page)
     # Without the outside script that these lines prepare for, an embedding page would stop us scrolling.
     page = re.sub(r"window\.iFrameResizer = \{.*?window\.parent\?\.postMessage\(.*?\);", "", page, flags=re.S)
+    page = page.replace('lang="en"', 'lang="{{ request | lang }}"', 1)
+    page = page.replace("| toorjson }}", "| toorjson | told(request) }}")
     return page.replace("</head>", f"{head()}</head>")
 
 
 def head() -> str:
     """Our tags: the icon, every style sheet and script in ASSETS."""
     styles = "".join(f'<link rel="stylesheet" href="{_versioned(p)}">' for p in sorted(ASSETS.glob("*.css")))
-    scripts = "".join(f'<script defer src="{_versioned(p)}"></script>' for p in sorted(ASSETS.glob("*.js")))
+    first = ASSETS / "say.js"
+    ordered = [first, *(p for p in sorted(ASSETS.glob("*.js")) if p != first)]
+    scripts = "".join(f'<script defer src="{_versioned(p)}"></script>' for p in ordered)
     return (
         "<title>Parlance</title>"
-        '<meta name="description" content="Self-hosted transcription: recordings and live speech to text.">'
+        "<meta name='description' content='{{ \"page.description\" | text(request) }}'>"
         f'<link rel="icon" type="image/svg+xml" href="{URL}/logo.svg">'
         # Before anything is painted: a page that is to be dark must not flash white.
         "<script>document.documentElement.dataset.theme = localStorage.getItem('parlance-theme')"
         " ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')</script>"
-        f"{styles}{scripts}"
+        f"{{{{ request | words }}}}{styles}{scripts}"
     )
 
 

@@ -6,7 +6,7 @@
   const BEHIND = 2; // seconds that nobody needs to hear about
   const BREATH = 2, LONG = 320; // a pause in seconds, a length in characters: then a new paragraph
   const MUTE = 8000, STILL = 0.0005; // milliseconds of a level this low: is the microphone muted?
-  const { Microphone, Line } = window.live;
+  const { Microphone, Line } = window.live, say = window.parlanceSay;
   const $ = (id) => document.getElementById(`live-${id}`);
 
   let line = null, mic = null, phase = "idle"; // idle asking live stopping paused over
@@ -21,18 +21,18 @@
   // ---- what the page says ----
 
   const STATUS = {
-    idle: "Press Start and speak.",
-    asking: "Allow the microphone, please.",
-    stopping: "Settling the last words …",
-    paused: "Stopped. Continue adds to this transcript.",
-    over: "This transcript is finished. Start begins a new one.",
+    idle: say("live.idle"),
+    asking: say("live.asking"),
+    stopping: say("live.stopping"),
+    paused: say("live.paused"),
+    over: say("live.over"),
   };
-  const LABEL = { asking: "Cancel", live: "Stop", stopping: "Stop", paused: "Continue" };
+  const LABEL = { asking: say("live.cancel"), live: say("live.stop"), stopping: say("live.stop"), paused: say("live.continue") };
 
   const show = (status) => {
     document.documentElement.dataset.live = phase;
     if (!$("go")) return;
-    $("go").querySelector("span").textContent = LABEL[phase] ?? "Start";
+    $("go").querySelector("span").textContent = LABEL[phase] ?? say("live.start");
     $("go").disabled = phase === "stopping";
     $("status").textContent = status ?? STATUS[phase] ?? $("status").textContent;
     $("perfect").hidden = !["paused", "over"].includes(phase) || !line?.session || sessionStorage.getItem("parlance-live-kept") !== line.session;
@@ -57,7 +57,7 @@
   };
   const behind = (seconds) => {
     $("behind").hidden = seconds <= BEHIND;
-    $("behind").textContent = `${seconds.toFixed(1)} s behind: the model is busy, nothing is lost.`;
+    $("behind").textContent = say("live.behind", { seconds: Math.round(10 * seconds) / 10 });
   };
   let toasting;
   const toast = (text, action = "", run = null) => {
@@ -91,7 +91,7 @@
   const joint = (text, before) => (/^\s/.test(text) || /\s$/.test(before) ? " " : "");
   const gap = ({ start, end }) => {
     lastParagraph = null;
-    $("settled").append(element("p", "gap", `Nothing was heard from ${clock(start)} to ${clock(end)}`));
+    $("settled").append(element("p", "gap", say("live.gap", { start: clock(start), end: clock(end) })));
   };
   const draft = ({ stable, draft }) => {
     const none = !(stable + draft).trim();
@@ -150,10 +150,10 @@
   };
   const item = (t) => {
     const row = element("li", ""), when = new Date(t.began);
-    const open = element("button", "open"), drop = element("button", "drop", "Delete");
+    const open = element("button", "open"), drop = element("button", "drop", say("live.delete"));
     open.append(element("b", "", when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })), element("span", "", t.first));
     open.onclick = () => busy() || switchTo(t.id);
-    drop.setAttribute("aria-label", `Delete the transcript of ${when.toLocaleString()}`);
+    drop.setAttribute("aria-label", say("live.delete_of", { when: when.toLocaleString() }));
     drop.onclick = async () => {
       await fetch(new URL(`${ROOT}/${t.id}`, document.baseURI), { method: "DELETE" }).catch(() => {});
       localStorage.setItem("parlance-live-earlier", JSON.stringify(earlier().filter((other) => other.id !== t.id)));
@@ -200,15 +200,15 @@
     else if (now.trouble) notice(now.trouble, "", "warn");
     else if (phase === "live" && !quietSince) notice();
     if (now.error && phase === "live") return stopped(now.state === "over" ? "over" : "paused");
-    if (phase === "live") show(now.loading ? `${now.loading} Go on speaking: nothing is lost.` : now.speaking ? "Listening" : "Speak now");
+    if (phase === "live") show(now.loading ? `${now.loading} ${say("live.loading")}` : now.speaking ? say("live.listening") : say("live.speak"));
     else if (now.state === "over") go(now.settling ? "stopping" : "over");
     else if (phase === "stopping" && (mic || line.mic || now.state === "live" || now.settling)) show();
     else if (phase !== "asking" && now.state !== "connecting") go(now.settling ? "stopping" : "paused");
     if (phase !== "live" && now.state !== "live") $("time").textContent = clock(heard);
   };
   const onAway = () => {
-    if (phase === "live") show("Connection lost. Connecting again; what you say is kept.");
-    else if (phase === "stopping") show("Connection lost. Connecting again for the last words …");
+    if (phase === "live") show(say("live.away"));
+    else if (phase === "stopping") show(say("live.away_stopping"));
   };
   const onRefused = ({ status, what, fix }) => {
     if (status === 404 && !busy()) return switchTo(null); // too old to be kept: an empty page says it best
@@ -229,25 +229,25 @@
       sessionStorage.removeItem("parlance-live-kept");
       location.href = new URL(`recordings/${said.id}`, document.baseURI);
     } catch {
-      notice("The server cannot be reached.", "Try again in a minute: the sound is kept.");
+      notice(say("live.unreachable"), say("live.unreachable_fix"));
     }
   };
 
   // ---- the microphone ----
 
   const FAULTS = {
-    NotAllowedError: ["The browser may not use the microphone.", "Click the lock or microphone sign beside the address, allow it, then press Start again."],
-    NotFoundError: ["No microphone was found.", "Plug one in or switch it on, then press Start again."],
-    NotReadableError: ["The microphone cannot be opened.", "Another program may be using it: close that one, then press Start again."],
+    NotAllowedError: [say("microphone.denied"), say("live.denied_fix")],
+    NotFoundError: [say("microphone.none"), say("live.none_fix")],
+    NotReadableError: [say("microphone.busy"), say("live.busy_fix")],
   };
-  const fault = (error) => FAULTS[error.name] ?? ["The microphone cannot be used.", `The browser says: ${error.message || error.name}.`];
+  const fault = (error) => FAULTS[error.name] ?? [say("microphone.unusable"), say("microphone.unusable_fix", { error: error.message || error.name })];
 
   const start = async () => {
     notice();
     toast("");
     if (!navigator.mediaDevices?.getUserMedia) {
       const local = `http://localhost${location.port ? `:${location.port}` : ""}`;
-      return notice("Browsers open the microphone on secure pages only, and this address is not one.", `Use https://, or ${local} on the server itself. A recording can be uploaded from here all the same.`);
+      return notice(say("microphone.insecure"), say("live.insecure_fix", { local }));
     }
     if (phase === "over" || !line) switchTo(null);
     go("asking");
@@ -260,7 +260,7 @@
       return notice(...fault(error));
     }
     quietSince = 0;
-    go("live", "Speak now");
+    go("live", say("live.speak"));
     line.speak(mic, wanted());
     jump();
     listDevices();
@@ -289,7 +289,7 @@
   const onGone = () => {
     if (phase !== "live") return;
     stop();
-    notice("The microphone went away.", "Plug it in again and press Continue.");
+    notice(say("live.gone"), say("live.gone_fix"));
   };
   const onLevel = (loudness) => {
     level(loudness);
@@ -302,7 +302,7 @@
     } else if (!quietSince) quietSince = performance.now();
     else if (quietSince > 0 && performance.now() - quietSince > MUTE) {
       quietSince = -1;
-      notice("Nothing at all comes from the microphone.", "Is it muted, or is it the wrong one?", "warn");
+      notice(say("live.mute"), say("live.mute_fix"), "warn");
     }
   };
   // Loudness as ears judge it: decibels, from -60 to -6.
@@ -313,7 +313,7 @@
   const listDevices = async () => {
     const found = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.kind === "audioinput" && d.deviceId);
     const used = mic?.track.getSettings().deviceId;
-    $("device").replaceChildren(...found.map((d, i) => new Option(d.label || `Microphone ${i + 1}`, d.deviceId, false, d.deviceId === used)));
+    $("device").replaceChildren(...found.map((d, i) => new Option(d.label || `${say("live.microphone")} ${i + 1}`, d.deviceId, false, d.deviceId === used)));
     $("device").closest("label").hidden = found.length < 2;
   };
   const changeDevice = async () => {
@@ -330,7 +330,7 @@
   const paragraphs = () => [...$("settled").querySelectorAll(".paragraph .words"), $("draft").querySelector(".words")].map((p) => p.textContent.trim()).filter(Boolean);
   const copy = async () => {
     await window.parlanceCopy(paragraphs().join("\n\n"));
-    toast("Copied.");
+    toast(say("live.copied"));
   };
   const clear = () => {
     const before = line.session, speaking = phase === "live" && mic;
@@ -338,10 +338,10 @@
     switchTo(null);
     if (speaking) {
       const later = Object.create(speaking, { start: { get: () => Math.max(speaking.start, from) } }), from = speaking.end;
-      go("live", "Speak now");
+      go("live", say("live.speak"));
       line.speak(later, wanted());
     }
-    toast("Cleared.", "Undo", () => {
+    toast(say("live.cleared"), say("live.undo"), () => {
       if (mic) {
         line.close();
         release();
@@ -352,7 +352,7 @@
   const captions = (on) => {
     document.documentElement.toggleAttribute("data-captions", on);
     $("captions").setAttribute("aria-pressed", on);
-    $("captions").textContent = on ? "Close large text" : "Large text";
+    $("captions").textContent = say(on ? "live.large_close" : "live.large");
     if (on) document.documentElement.requestFullscreen?.().catch(() => {});
     else if (document.fullscreenElement) document.exitFullscreen();
     requestAnimationFrame(jump);

@@ -2,7 +2,7 @@
 // the document per kind of event, because Gradio redraws the elements below it at will.
 
 (() => {
-  const root = document.documentElement;
+  const root = document.documentElement, say = window.parlanceSay;
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 
@@ -35,12 +35,12 @@
     const player = $(".player"), sound = audio();
     if (!player || !sound) return;
     player.classList.toggle("on", !sound.paused);
-    $(".play", player).setAttribute("aria-label", sound.paused ? "Play" : "Pause");
+    $(".play", player).setAttribute("aria-label", say(sound.paused ? "player.play" : "player.pause"));
     const length = isFinite(sound.duration) ? sound.duration : 0, range = $("input", player);
     range.max = length || 1;
     range.value = sound.currentTime;
     range.style.setProperty("--at", `${length ? (100 * sound.currentTime) / length : 0}%`);
-    range.setAttribute("aria-valuetext", `${clock(sound.currentTime)} of ${clock(length)}`);
+    range.setAttribute("aria-valuetext", say("player.of", { time: clock(sound.currentTime), length: clock(length) }));
     $("output", player).textContent = `${clock(sound.currentTime)} / ${clock(length)}`;
     mark(sound);
   };
@@ -93,8 +93,8 @@
     const text = $$(".lines .said").map((said) => said.innerText.trim()).join("\n") + "\n";
     await window.parlanceCopy(text);
     const label = button.textContent;
-    button.textContent = "Copied";
-    setTimeout(() => { if (button.textContent === "Copied") button.textContent = label; }, 1600);
+    button.textContent = say("player.copied");
+    setTimeout(() => { if (button.textContent === say("player.copied")) button.textContent = label; }, 1600);
   };
   document.addEventListener("click", (e) => {
     const at = (selector) => e.target.closest?.(selector);
@@ -110,7 +110,7 @@
       const sound = audio(), button = at(".player .speed");
       sound.playbackRate = SPEEDS[(SPEEDS.indexOf(sound.playbackRate) + 1) % SPEEDS.length];
       button.textContent = `${sound.playbackRate}×`;
-      button.setAttribute("aria-label", `Speed ${sound.playbackRate} times`);
+      button.setAttribute("aria-label", say("player.speed", { times: sound.playbackRate }));
     } else if (at("#start")) {
       // On a phone what comes is below what was asked.
       if (matchMedia("(max-width: 860px)").matches) at(".two").querySelector(".result").scrollIntoView({ behavior: "smooth" });
@@ -134,6 +134,6 @@
     const title = bar ? `${done ? `${done} %` : "…"} · Parlance` : "Parlance";
     if (document.title !== title) document.title = title;
     // Gradio's own button for the tabs that a phone has no room for has a picture, and no name.
-    $(".overflow-menu > button:not([aria-label])")?.setAttribute("aria-label", "More tabs");
+    $(".overflow-menu > button:not([aria-label])")?.setAttribute("aria-label", say("page.more"));
   }, 1000);
 })();

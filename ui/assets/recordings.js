@@ -4,6 +4,7 @@
 (() => {
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const say = window.parlanceSay;
   const SHOWN = "parlance-recordings"; // in this tab: what the Recording tab shows
 
   // ---- requests ----
@@ -15,12 +16,12 @@
     try {
       answer = await fetch(path, { method, headers, body: raw || body === undefined ? body : JSON.stringify(body) });
     } catch {
-      throw { what: "The server does not answer.", fix: "Is it running, and the network there? Try again.", broken: true };
+      throw { what: say("recordings.silent"), fix: say("recordings.silent_fix"), broken: true };
     }
     const html = answer.headers.get("content-type")?.startsWith("text/html");
     const said = await (html ? answer.text() : answer.json()).catch(() => ({}));
     if (answer.ok) return said;
-    throw said.error ?? { what: `The server refused this (answer ${answer.status}).`, fix: "Reload the page and try again.", broken: answer.status >= 502 };
+    throw said.error ?? { what: say("recordings.refused", { status: `${answer.status}` }), fix: say("recordings.reload"), broken: answer.status >= 502 };
   };
   const ask = window.parlanceRequest;
 
@@ -83,7 +84,7 @@
 
   const EVERY = 1500;
   let unreached = false;
-  const when = (time) => new Date(+time.dataset.at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const when = (time) => new Date(+time.dataset.at * 1000).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   const rows = (list) => $$("li[data-id]", list);
   const put = (list, text) => {
     const fresh = document.createElement("div"), only = list.dataset.only?.split(" ");
@@ -129,10 +130,10 @@
     again: (id) => ask("POST", `recordings/${id}/again`, {}),
     speakers: (id) => ask("POST", `recordings/${id}/again`, { stages: ["diarize"] }),
     rename: (id, name) => {
-      const wanted = prompt("A new name for this recording:", name)?.trim();
+      const wanted = prompt(say("recordings.rename"), name)?.trim();
       return wanted && wanted !== name ? ask("POST", `recordings/${id}/name`, { name: wanted }) : null;
     },
-    delete: (id, name) => confirm(`Delete “${name}”? Its sound and its text are gone for good.`) ? ask("DELETE", `recordings/${id}`) : null,
+    delete: (id, name) => confirm(say("recordings.delete", { name })) ? ask("DELETE", `recordings/${id}`) : null,
   };
   document.addEventListener("click", async (e) => {
     const button = e.target.closest?.("[data-act]"), row = button?.closest("li[data-id]");

@@ -5,7 +5,11 @@
 (() => {
   const $ = (selector) => document.querySelector(`.source ${selector}`);
   const panels = [".offer", ".hearing", ".sending"];
-  const size = (bytes) => bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+  const say = window.parlanceSay;
+  const size = (bytes) => {
+    const [unit, one, digits] = bytes < 1e6 ? ["kb", 1e3, 0] : bytes < 1e9 ? ["mb", 1e6, 1] : ["gb", 1e9, 2];
+    return say(`size.${unit}`, { n: Math.max(1 / 10 ** digits, +(bytes / one).toFixed(digits)) });
+  };
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   let sending = null, hearing = null;
 
@@ -31,18 +35,18 @@
     if (!$(".offer") || sending || !files.length) return;
     $(".complaint").hidden = true;
     const hint = $("[data-max-bytes]"), large = files.find((file) => file.size > +hint.dataset.maxBytes), empty = files.find((file) => !file.size);
-    if (large) return complain(`${large.name} has ${size(large.size)}; this server accepts ${hint.dataset.most}.`, "Shorten it, or send its sound without the picture.");
-    if (empty) return complain(`${empty.name} is empty.`, "Choose another file.");
+    if (large) return complain(say("source.large", { name: large.name, size: size(large.size), most: hint.dataset.most }), say("source.large_fix"));
+    if (empty) return complain(say("source.nothing", { name: empty.name }), say("source.nothing_fix"));
     sending = new AbortController();
     panel(".sending");
     const ids = [];
     try {
-      for (const [n, file] of files.entries()) ids.push(await sent(file, files.length > 1 ? `${n + 1} of ${files.length}: ` : ""));
+      for (const [n, file] of files.entries()) ids.push(await sent(file, files.length > 1 ? `${n + 1}/${files.length}: ` : ""));
       window.parlanceArrived(ids);
     } catch (error) {
       for (const id of ids) ask("DELETE", `recordings/${id}`).catch(() => {});
       if (error.stopped) panel(".offer");
-      else complain(error.what ?? "This page has a fault.", error.fix ?? "Reload it and try again.");
+      else complain(error.what ?? say("source.fault"), error.fix ?? say("recordings.reload"));
     }
     sending = null;
   };
@@ -69,7 +73,7 @@
         return await put(`recordings/${id}/upload?at=${at}`, file.slice(at, at + PIECE), (loaded) => tell(at + loaded, file.size));
       } catch (error) {
         if (!error.broken || waited > PATIENCE) throw error;
-        $(".sending output").textContent = "The connection broke. Trying again…";
+        $(".sending output").textContent = say("source.broke");
         await later(1);
         at = await ask("GET", `recordings/${id}/upload`).then(({ have }) => have).catch(() => at);
         if (at >= file.size) return at;
@@ -78,7 +82,7 @@
   };
   const put = (path, body, progress) => new Promise((done, failed) => {
     const request = new XMLHttpRequest(), stop = () => { request.abort(); failed({ stopped: true }); };
-    const lost = () => failed({ what: "The connection broke while the recording was sent.", fix: "Check the network and choose it again: what has arrived is not sent twice.", broken: true });
+    const lost = () => failed({ what: say("source.lost"), fix: say("source.lost_fix"), broken: true });
     if (sending.signal.aborted) return stop();
     sending.signal.addEventListener("abort", stop, { once: true });
     request.upload.onprogress = (e) => progress(e.loaded);
@@ -89,7 +93,7 @@
       if (request.status >= 502) return lost();
       let error = null;
       try { ({ error } = JSON.parse(request.responseText)); } catch { /* not ours */ }
-      failed(error ?? { what: `The server did not take it (answer ${request.status}).`, fix: "Try again; reload the page if it happens again." });
+      failed(error ?? { what: say("recordings.refused", { status: `${request.status}` }), fix: say("recordings.reload") });
     };
     request.open("PUT", path);
     request.setRequestHeader("X-Parlance-Browser", window.parlanceBrowser());
@@ -99,7 +103,7 @@
     const bar = $(".sending .track i");
     if (!bar) return;
     bar.style.width = `${(100 * loaded) / total}%`;
-    $(".sending output").textContent = `${size(loaded)} of ${size(total)}`;
+    $(".sending output").textContent = say("source.sent", { size: size(loaded), total: size(total) });
   };
   // What has been begun, by the file: whoever chooses it again, after a refresh too, goes on from there.
   const KNOWN = {
@@ -111,19 +115,19 @@
   // ---- the microphone ----
 
   const DENIED = {
-    NotAllowedError: ["The browser does not allow this page to use the microphone.", "Allow it beside the address of the page, then press Record again."],
-    NotFoundError: ["No microphone was found.", "Plug one in, or choose a file."],
-    NotReadableError: ["The microphone is busy.", "Close the other program that uses it, then press Record again."],
+    NotAllowedError: [say("microphone.denied"), say("source.denied_fix")],
+    NotFoundError: [say("microphone.none"), say("source.none_fix")],
+    NotReadableError: [say("microphone.busy"), say("source.busy_fix")],
   };
   const record = async () => {
     if (hearing) return;
     $(".complaint").hidden = true;
-    if (!navigator.mediaDevices) return complain("The browser gives the microphone only to pages that come by https.", "Open this page by https or at localhost, or choose a file.");
+    if (!navigator.mediaDevices) return complain(say("microphone.insecure"), say("source.insecure_fix"));
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, echoCancellation: false, noiseSuppression: true, autoGainControl: true } });
     } catch (error) {
-      return complain(...(DENIED[error.name] ?? [`The microphone cannot be used (${error.name}).`, "Try again, or choose a file."]));
+      return complain(...(DENIED[error.name] ?? [say("microphone.unusable"), say("microphone.unusable_fix", { error: error.message || error.name })]));
     }
     const parts = [], recorder = new MediaRecorder(stream), meter = new AudioContext(), began = Date.now();
     const level = meter.createAnalyser(), samples = new Float32Array(level.fftSize);
@@ -144,7 +148,7 @@
       const type = recorder.mimeType.split(";")[0], end = type.split("/")[1] || "webm", now = new Date();
       const two = (n) => String(n).padStart(2, "0");
       const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
-      send([new File(parts, `Recording ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${end}`, { type })]);
+      send([new File(parts, `${say("source.title")} ${day} ${two(now.getHours())}.${two(now.getMinutes())}.${end}`, { type })]);
     };
     recorder.start(1000);
     panel(".hearing");
