@@ -94,6 +94,8 @@ def blocks_of(
             heard += frame.samples / frame.sample_rate
             yield from mixer.mix(frame)
         yield from mixer.flush()
+    except MemoryError:
+        raise
     except (av.FFmpegError, ValueError) as e:
         raise AudioError(f"Its sound cannot be converted ({reason(e)}).", COMMON) from e
     if promised - heard > max(1.0, 0.01 * promised):

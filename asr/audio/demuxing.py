@@ -45,6 +45,8 @@ def demuxed(file: BinaryIO) -> Iterator[InputContainer]:
         container = av.open(
             _Bytes(file), io_open=_nothing_else, metadata_errors="replace", container_options=rules
         )
+    except MemoryError:  # is an FFmpegError as well, and no fault that can be skipped
+        raise
     except (av.FFmpegError, OSError, ValueError) as e:
         fix = f"If it is one, it was cut off or damaged on its way: get it again. {COMMON}"
         raise AudioError("This is not an audio or video file that can be read.", fix) from e
@@ -96,6 +98,8 @@ def frames(container: InputContainer, audio: av.AudioStream, damage: list[str]) 
             raise AudioError("The recording is locked (DRM).", "Get a copy without copy protection.")
         try:
             decoded = packet.decode()
+        except MemoryError:
+            raise
         except av.FFmpegError:
             bad += 1
             continue
@@ -121,6 +125,8 @@ def _packets(container: InputContainer, audio: av.AudioStream, damage: list[str]
             return
         except IndexError:  # PyAV, at the end, over tracks that appeared on the way
             return
+        except MemoryError:
+            raise
         except (av.FFmpegError, OSError) as e:
             failed, error = failed + 1, e
             if failed == 1:
