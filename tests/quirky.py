@@ -15,8 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from threading import Lock, Thread
 
+import numpy as np
+
+SAMPLE_RATE = 16_000
 TEXT = "Hello, world. How are you?"
 SEGMENTS = [
     {"id": 0, "start": 0.0, "end": 0.9, "text": " Hello, world."},
@@ -57,10 +61,18 @@ Handler = Callable[[Call], Reply]
 class Server:
     """`hear` answers POSTs of audio, `models` is listed; every request is kept in `calls`."""
 
-    def __init__(self, hear: Handler, models: list[str] | None = None, base: str = "/v1", token: str = ""):
-        self.hear, self.models, self.base, self.token = hear, models, base, token
+    def __init__(
+        self,
+        hear: Handler,
+        models: list[str] | None = None,
+        base: str = "/v1",
+        token: str = "",
+        page: dict | None = None,  # its openapi.json
+    ):
+        self.hear, self.models, self.base, self.token, self.page = hear, models, base, token, page
         self.calls: list[Call] = []
         self.most = self.now = 0  # requests at the same time
+        self.open = 0  # answers on their way
         self._lock = Lock()
 
     @property
@@ -83,6 +95,8 @@ class Server:
             return Reply(401, {"error": {"message": f"Incorrect API key provided: {call.token}."}})
         if call.path == f"{self.base}/models" and self.models is not None:
             return Reply(200, {"object": "list", "data": [{"id": name} for name in self.models]})
+        if call.path == f"{self.base}/openapi.json" and self.page is not None:
+            return Reply(200, self.page)
         if call.path == f"{self.base}/audio/transcriptions":
             reply = self.hear(call)
             time.sleep(reply.slow)
@@ -115,8 +129,10 @@ def quirky(server: Server) -> Iterator[str]:
             for name, value in {"Content-Type": media, "Content-Length": len(body), **reply.headers}.items():
                 self.send_header(name, str(value))
             self.end_headers()
+            server.open += 1
             for piece in [body[: len(body) // 2]] if reply.cut else [body]:
                 self.send(piece, reply.drip)
+            server.open -= 1
             self.close_connection = reply.cut or self.close_connection
 
         def send(self, piece: bytes, drip: float):
@@ -229,9 +245,48 @@ def vllm_events(call: Call) -> Reply:
     return _events([*events, {**kind, "choices": [{"delta": {}, "finish_reason": "stop"}]}])
 
 
+def parlance(call: Call) -> Reply:
+    """Another Parlance; to it a run of one sample value is a word, called by that number; 0 is silence."""
+    if call.form.get("stream") != "true":
+        return openai(call)
+    samples = np.frombuffer(call.file, "<i2")
+    edges = np.flatnonzero(np.diff(samples, prepend=0, append=0))
+    runs = [(a, b) for a, b in pairwise(edges.tolist()) if samples[a]]
+    segments = [
+        {
+            "type": "transcript.text.segment",
+            "start": first / SAMPLE_RATE,
+            "end": last / SAMPLE_RATE,
+            "text": f" {samples[first]}",
+            "language": "en",
+            "language_probability": 0.9,
+        }
+        for first, last in runs
+    ]
+    return _events(
+        [*segments, {"type": "transcript.text.done", "text": "".join(s["text"] for s in segments)}]
+    )
+
+
+PARLANCE = {
+    "info": {"title": "Parlance"},
+    "paths": {
+        "/audio/transcriptions": {
+            "post": {
+                "requestBody": {"content": {"multipart/form-data": {"schema": {"properties": {"file": {}}}}}}
+            }
+        }
+    },
+    "components": {"schemas": {"TimedSegment": {}}},
+}
+
+
+def sse(*events: dict) -> bytes:
+    return "".join(f"data: {json.dumps(e)}\n\n" for e in events).encode()
+
+
 def _events(events: list[dict]) -> Reply:
-    lines = "".join(f"data: {json.dumps(e)}\n\n" for e in events)
-    return Reply(200, f": hello\n\n{lines}data: [DONE]\n\n", "text/event-stream")
+    return Reply(200, b": hello\n\n" + sse(*events) + b"data: [DONE]\n\n", "text/event-stream")
 
 
 def then(*first: Reply, well: Handler = openai, after: int = 0) -> Handler:

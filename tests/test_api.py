@@ -13,7 +13,8 @@ import pytest
 import uvicorn
 
 from asr.api import body as bodies
-from asr.api import keys
+from asr.api import events as streams
+from asr.api import keys, limits
 from asr.api.chunking import Chunking
 from asr.api.schema import VoiceDetection
 from asr.audio import SAMPLE_RATE, to_pcm16
@@ -120,6 +121,38 @@ def test_a_stream_is_deltas_in_order_and_then_the_whole_text(house):
     assert [e["type"] for e in found] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
     assert "".join(e["delta"] for e in found[:-1]) == found[-1]["text"] == "ask not what for you"
     assert found[-1]["languages"] == [{"code": "en"}]
+
+
+def test_a_stream_of_verbose_json_tells_each_segment_with_its_times_and_words(house):
+    audio = np.concatenate([say("ask not what"), silence(31), say("for you")])
+    how = {"stream": "true", "response_format": "verbose_json", "timestamp_granularities": ["word"]}
+    found = events(ask(house, audio, **how))
+    kinds = [e["type"].rpartition(".")[2] for e in found]
+    assert kinds == ["delta", "segment", "delta", "segment", "done"]
+    first, second = found[1], found[3]
+    assert (first["id"], first["text"], second["text"]) == ("seg_0", " ask not what", " for you")
+    assert second["start"] == pytest.approx(3 * 0.36 + 31, abs=0.05) and second["unsure"] is False
+    assert [w["word"] for w in second["words"]] == [" for", " you"]
+    plain = events(ask(house, audio, stream="true", response_format="verbose_json"))
+    assert plain[1]["words"] == [] and plain[1]["start"] == first["start"]
+
+
+def test_bare_samples_need_no_container(house):
+    def bare(body, media="audio/pcm;rate=16000"):
+        form = {"data": {"model": "auto"}, "files": {"file": ("speech.pcm", body, media)}}
+        return house.client.post(TRANSCRIBE, **form)
+
+    assert bare(to_pcm16(say(SPEECH)).tobytes()).json()["text"] == SPEECH
+    assert bare(to_pcm16(say(SPEECH)).tobytes() + b"\0").json()["text"] == SPEECH
+    for wrong in (bare(b""), bare(b"1"), bare(b"12", "audio/pcm"), bare(b"12", "audio/pcm;rate=44100")):
+        assert wrong.status_code == 400 and wrong.json()["error"]["param"] == "file"
+
+
+def test_a_stream_in_which_nothing_happens_for_long_says_that_it_lives(house, monkeypatch):
+    monkeypatch.setattr(streams, "BEAT", 0.05)
+    monkeypatch.setattr(house.server, "vad", lambda: lambda audio: time.sleep(0.3) or loud(audio))
+    found = ask(house, stream="true").text
+    assert found.startswith(":") and found.count("data: ") == 2
 
 
 def test_a_stream_counts_tokens_where_the_engine_names_them(house, monkeypatch):
@@ -450,8 +483,10 @@ def test_long_fields_and_many_fields_are_refused(house):
 
 def test_a_recording_above_the_limit_is_refused():
     with House(max_audio_hours=1 / 3600) as house:
-        answer = ask(house, say(SPEECH))
-        assert answer.status_code == 413 and "hours" in answer.json()["error"]["message"]
+        bare = ("speech.pcm", to_pcm16(say(SPEECH)).tobytes(), "audio/pcm;rate=16000")
+        form = {"data": {"model": "auto"}, "files": {"file": bare}}
+        for answer in (ask(house, say(SPEECH)), house.client.post(TRANSCRIBE, **form)):
+            assert answer.status_code == 413 and "hours" in answer.json()["error"]["message"]
 
 
 class Slow(Tones):
@@ -480,6 +515,27 @@ def test_when_every_place_is_taken_the_next_is_told_when_to_come_back():
         busy = next(a for a in answers if a.status_code == 503)
         assert busy.json()["error"]["code"] == "overloaded" and int(busy.headers["retry-after"]) > 0
         assert house.server.places.taken == 0
+
+
+def test_a_short_recording_does_not_wait_behind_long_ones(monkeypatch):
+    monkeypatch.setattr(limits, "SHORT", len(wav(say("so"))))
+    with House(Slow(0.2), api_at_once=1) as house:
+        house.backend.window = 2.0  # so that the long ones are ten windows each
+        long = np.concatenate([x for _ in range(10) for x in (say("so"), silence(4))])
+        ended = []
+
+        def work(name, audio):
+            ask(house, audio)
+            ended.append(name)
+
+        threads = [threading.Thread(target=work, args=("long", long)) for _ in range(2)]
+        threads.append(threading.Thread(target=work, args=("short", say("so"))))
+        for thread in threads:
+            thread.start()
+            time.sleep(0.3)
+        for thread in threads:
+            thread.join()
+        assert ended == ["short", "long", "long"]
 
 
 @pytest.fixture

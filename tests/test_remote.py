@@ -7,14 +7,16 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from asr import backends, doctor
-from asr.audio import SAMPLE_RATE, decode, load_audio
-from asr.backends.remote import connection
+from asr.audio import SAMPLE_RATE, Recording, decode, load_audio
+from asr.backends.remote import connection, whole
 from asr.catalogue import cached, card
 from asr.choice import choose
 from asr.config import Config
@@ -22,6 +24,7 @@ from asr.errors import ASRError, BackendUnavailable, ConfigError, UnknownModel, 
 from asr.live import LiveTranscriber, replay
 from asr.models import Models
 from asr.pipeline import transcribe
+from asr.scheduler import Scheduler
 from asr.types import Options
 from tests import quirky
 from tests.browser import free_port
@@ -414,6 +417,180 @@ def test_a_live_session_is_heard_by_a_server_and_told_its_language_once_known(mo
     assert sent[0] is None and sent[-1] == "en"
 
 
+# -- whole recordings, to another Parlance
+
+
+def counted(seconds: int) -> Recording:
+    """Each second of it is its number, as `quirky.parlance` hears it; the second half of each is silent."""
+    samples = np.repeat(np.arange(1, seconds + 1, dtype=np.int16), SAMPLE_RATE).reshape(seconds, -1)
+    samples[:, SAMPLE_RATE // 2 :] = 0
+    return Recording(samples.reshape(-1))
+
+
+@contextmanager
+def parlance(monkeypatch, hear=quirky.parlance, **settings):
+    server = Server(hear, ["whisper-1"], page=quirky.PARLANCE)
+    with remote(monkeypatch, server, **settings) as backend:
+        server.calls.clear()
+        yield server, backend
+
+
+def heard(backend, recording, options=Options()) -> list[int]:
+    """What was told by the pipeline: the number of each second, where it was said."""
+    segments = list(transcribe(recording, backend, options))
+    assert all(s.start == pytest.approx(int(s.text) - 1, abs=1e-3) for s in segments)
+    return [int(s.text) for s in segments]
+
+
+def test_another_parlance_gets_the_recording_whole_as_it_is(monkeypatch):
+    with parlance(monkeypatch) as (server, backend):
+        assert heard(backend, counted(5)) == [1, 2, 3, 4, 5]
+    (call,) = server.heard
+    assert np.array_equal(np.frombuffer(call.file, np.int16), counted(5).samples), "bare, nothing left out"
+    assert (call.form["stream"], call.form["response_format"]) == ("true", "verbose_json")
+
+
+@pytest.mark.parametrize(
+    "fault, told",
+    [
+        ({"cut": True}, True),
+        ({"body": "data: {}\n\ndata: {\n", "media": "text/event-stream"}, False),
+        ({"status": 503}, False),
+        ({"status": 500}, False),
+    ],
+    ids=["hang-up", "garbage", "503", "500"],
+)
+def test_a_fault_amid_a_recording_costs_no_word_and_doubles_none(monkeypatch, fault, told):
+    faults = [fault]
+
+    def hear(call):
+        whole = quirky.parlance(call)
+        return replace(whole, **faults.pop()) if faults and "stream" in call.form else whole
+
+    with parlance(monkeypatch, hear) as (server, backend):
+        assert heard(backend, counted(6)) == [1, 2, 3, 4, 5, 6]
+        first, second = (len(call.file) for call in server.heard)
+        assert first == len(counted(6)) * 2 and (second < first) == told, "what was told is not sent again"
+
+
+@pytest.mark.parametrize(
+    "kind, error", [("server_error", BackendUnavailable), ("invalid_request_error", Unsupported)]
+)
+def test_an_error_amid_the_events_is_told_and_what_came_before_is_kept(monkeypatch, kind, error):
+    def hear(call):
+        whole = quirky.parlance(call)
+        if "stream" not in call.form:
+            return whole
+        failure = quirky.sse({"error": {"message": "The disk is full.", "type": kind}})
+        if len(call.file) < 2 * len(counted(9)):
+            return replace(whole, body=failure)
+        second = whole.body.index(b"data", whole.body.index(b"data") + 1)
+        return replace(whole, body=whole.body[:second] + failure)
+
+    with parlance(monkeypatch, hear, patience=1) as (_, backend):
+        told = []
+        with pytest.raises(error, match="The disk is full"):
+            for segment in transcribe(counted(9), backend):
+                told.append(int(segment.text))
+        assert told == [1]
+
+
+def test_a_long_recording_goes_in_pieces_that_end_where_it_is_quiet(monkeypatch):
+    with parlance(monkeypatch) as (server, backend):
+        assert heard(backend, counted(1500)) == list(range(1, 1501))
+        sizes = [len(c.file) / 2 / SAMPLE_RATE for c in server.heard]
+        assert len(sizes) == 3 and max(sizes) <= 750
+        assert all(at % 1 > 0.5 for at in np.cumsum(sizes)[:-1])
+        assert [c.form.get("language") for c in server.heard] == [None, "en", "en"], (
+            "one recording, one language"
+        )
+        known = {s.language_probability for s in transcribe(counted(1500), backend)}
+        assert known == {0.9}
+
+
+def test_pieces_get_smaller_where_a_proxy_takes_less(monkeypatch):
+    def hear(call):
+        return Reply(413, "<html>", "text/html") if len(call.file) > 3_000_000 else quirky.parlance(call)
+
+    with parlance(monkeypatch, hear) as (_, backend):
+        assert heard(backend, counted(120)) == list(range(1, 121))
+    with (
+        parlance(monkeypatch, lambda c: Reply(413) if c.form.get("stream") else quirky.openai(c)) as (
+            _,
+            backend,
+        ),
+        pytest.raises(BackendUnavailable, match="as large as 30 s"),
+    ):
+        heard(backend, counted(120))
+
+
+@pytest.mark.parametrize("fault", [{"slow": 5}, {"drip": 5}], ids=["before", "amid"])
+def test_a_parlance_that_falls_silent_is_given_up(monkeypatch, fault):
+    hear = lambda c: replace(quirky.parlance(c), **fault) if c.form.get("stream") else quirky.openai(c)  # noqa: E731
+    with parlance(monkeypatch, hear, patience=0.5) as (_, backend):
+        began = time.monotonic()
+        with pytest.raises(BackendUnavailable, match="did not answer within"):
+            heard(backend, counted(2))
+        assert time.monotonic() - began < 10
+
+
+def test_who_stops_listening_to_a_whole_recording_stops_the_request(monkeypatch):
+    def hear(call):
+        whole = quirky.parlance(call)
+        return replace(whole, drip=0.01) if call.form.get("stream") else whole
+
+    with parlance(monkeypatch, hear, at_once=1) as (server, backend):
+        segments = transcribe(counted(9), backend)
+        assert next(segments).text == " 1"
+        segments.close()
+        until = time.monotonic() + 5
+        while server.open:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_translations_own_detectors_and_other_servers_get_windows(monkeypatch):
+    with parlance(monkeypatch) as (server, backend):
+        silent = lambda: lambda audio: np.zeros(-(-len(audio) // 512), np.float32)  # noqa: E731
+        assert list(transcribe(counted(5), backend, vad=silent)) == [] and not server.heard
+    with remote(monkeypatch, Server(quirky.openai, ["whisper-1"])) as backend:
+        assert "whole" not in backend.can
+    older = {**quirky.PARLANCE, "components": {}}
+    with remote(monkeypatch, Server(quirky.openai, ["whisper-1"], page=older)) as backend:
+        assert "whole" not in backend.can and "mend" in backend.can
+
+
+def test_while_somebody_speaks_recordings_go_in_windows_between_which_is_room(monkeypatch):
+    with parlance(monkeypatch) as (_, backend):
+        scheduler = Scheduler(backend, vad=lambda: loud)
+        try:
+            assert "whole" in scheduler.files.can
+            stream = scheduler.open(Options("en"), lambda update: None)
+            assert "whole" not in scheduler.files.can
+            stream.close()
+            assert heard(scheduler.files, counted(3)) == [1, 2, 3]
+        finally:
+            scheduler.close()
+
+
+@pytest.mark.parametrize(
+    "url, near",
+    [
+        ("http://127.0.0.1:7860/v1", True),
+        ("http://192.168.1.7/v1", True),
+        ("http://[::1]:7860/v1", True),
+        ("http://parlance:7860/v1", True),
+        ("http://box.local/v1", True),
+        ("https://asr.example.org/v1", False),
+        ("http://8.8.8.8/v1", False),
+    ],
+)
+def test_far_away_recordings_go_compressed(url, near):
+    hearing = whole.Hearing(SimpleNamespace(url=url), "", None, counted(2), Options(), True)
+    _, body, media = hearing._file(0, 2)
+    assert (media == "audio/pcm;rate=16000") == near and (body[:4] == b"fLaC") != near
+
+
 # -- the owner's secrets
 
 
@@ -524,7 +701,7 @@ def ourselves():
 def test_another_copy_of_ourselves_hears_what_the_same_model_hears_here(monkeypatch, ourselves, digits):
     configure(monkeypatch, ourselves, patience=120)
     there = backends.load("remote:auto")
-    assert {"words", "detect", "hotwords", "prompt", "batch", "mend"} <= there.can
+    assert {"words", "detect", "hotwords", "prompt", "batch", "mend", "whole"} <= there.can
     assert there.window == digits.window == 15, "it is sent what its model hears best"
     pause = np.zeros(SAMPLE_RATE, np.float32)
     spoken = ["one two three four", "seven eight nine", "five zero six"]
