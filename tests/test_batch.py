@@ -378,7 +378,7 @@ def test_nothing_to_do_loads_no_model(tmp_path, capsys, monkeypatch):
     save(source / "a.wav", sentence(1))
     args = ["batch", str(source), "-o", str(out), "-m", "pocketsphinx"]
     assert main(args) == 0
-    monkeypatch.setattr("asr.commands.batch.load", lambda config: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("asr.commands.archiving.load", lambda config: pytest.fail("a model was loaded"))
     assert main(args) == 0
     assert "before    1" in capsys.readouterr().out
 
@@ -578,6 +578,10 @@ def test_the_command_reports_and_its_exit_code_tells(tmp_path, capsys):
     (["-o", __file__], "a directory is needed"),
     (["-o", "x", "--share"], "add -l"),
     (["-o", "x", "--workers", "0"], "no whole number"),
+    (["-o", "x", "--gpus", "0,a"], "no numbers of GPUs"),
+    (["-o", "x", "--gpus", "0,0"], "no numbers of GPUs"),
+    (["-o", "x", "--gpus", "0,1", "--workers", "3"], "one worker"),
+    (["-o", "x", "--gpus", "0", "--engine", "ray"], "Ray knows its GPUs"),
 ])  # fmt: skip
 def test_what_is_not_understood_is_exit_code_2(args, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

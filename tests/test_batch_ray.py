@@ -52,18 +52,19 @@ def cluster(tmp_path_factory):
 
 
 def run(source, out, count=2):
-    from asr.batch.cluster import Engines
-    from asr.batch.cluster import run as on_ray
+    from asr.batch.cluster import engines
+    from asr.batch.shares import run as shared
 
     with closing(Manifest(out / ".parlance" / "manifest.db")) as manifest:
         manifest.look(find([str(source)]), Recipe("tones:slow").key)
         job = Archive(manifest, Shelf(out, ("txt",)))
         yield from job.unfinished()
-        yield from on_ray(job, Engines(hall, count))
+        with engines(hall, job.longest, count, 1, 0) as workers:
+            yield from shared(job, workers)
 
 
 def test_several_engines_share_the_work_and_one_that_is_killed_loses_none(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("asr.batch.cluster.MOST", 8)
+    monkeypatch.setattr("asr.batch.shares.MOST", 8)
     source, out = archive(tmp_path / "in", 60), tmp_path / "out"
     for n in range(3):
         os.link(source / "0" / "call-000.wav", source / f"same-{n}.wav")

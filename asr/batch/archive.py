@@ -7,20 +7,22 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import BinaryIO
 
 from asr.audio import Limits, Recording, decode
-from asr.batch.filling import Hall, Heard
-from asr.batch.manifest import Manifest, Row
+from asr.batch.filling import Hall, Heard, Part
+from asr.batch.manifest import Manifest
+from asr.batch.rows import Row
 from asr.batch.shelf import Shelf
 from asr.batch.together import together
 from asr.errors import ASRError
 from asr.formats import from_json, to_json
+from asr.types import Transcript
 
 BLOCK = 1 << 20  # bytes
 
@@ -62,6 +64,7 @@ class Archive:
     shelf: Shelf
     longest: float = 12 * 3600.0  # seconds
     tries: int = 2
+    resumed: Callable[[float], None] = lambda seconds: None  # is told what an earlier run did of a recording
 
     def unfinished(self) -> Iterator[Event]:
         """First: write what a killed process had heard, clear what it left about, see what is lost."""
@@ -78,11 +81,15 @@ class Archive:
 
         Raises ASRError where nothing can go on: the disk is full, the engine broke. What was yielded is safe.
         """
+        desk = Desk(self)
         for tries in range(self.tries):
-            desk = Desk(self)
-            recordings = ((id, partial(desk.open, id)) for id in self.manifest.todo(tries))
-            for heard in together(recordings, hall):
-                yield from desk.close(heard)
+            rows = map(self.manifest.row, self.manifest.todo(tries))
+            recordings = ((row, partial(desk.open, row)) for row in rows)
+            for found in together(recordings, replace(hall, known=desk.known)):
+                if isinstance(found, Part):
+                    desk.keep(found)
+                else:
+                    yield from desk.close(found)
 
 
 class Desk:
@@ -93,11 +100,11 @@ class Desk:
         self._lock = Lock()
         self._waiting: dict[bytes, list[int]] = {}  # content -> who is being heard, and who else has it
         self._copied: dict[int, float | None] = {}
+        self._begun: set[int] = set()  # of these something was heard in this run
 
-    def open(self, id: int) -> Recording | None:
+    def open(self, row: Row) -> Recording | None:
         """The decoded recording; None where another one of the same content was heard or is being heard."""
-        row = self.manifest.row(id)
-        self.manifest.begun(id)
+        self.manifest.begun(row.id)
         with ExitStack() as open_files:
             file, content = read(row, open_files)
             return (
@@ -118,9 +125,27 @@ class Desk:
             return False
         return True
 
+    def known(self, row: Row) -> Part | None:
+        """What was heard of it before this run, or before an engine died."""
+        pieces = self.manifest.pieces(row.id)
+        if not pieces:
+            return None
+        segments = tuple(s for *_, said in pieces for s in from_json(said).segments)
+        upto, language, probability, _ = pieces[-1]
+        if row.id not in self._begun:
+            self.archive.resumed(upto)
+            self._begun.add(row.id)
+        return Part(row, segments, upto, language, probability)
+
+    def keep(self, part: Part) -> None:
+        """From now on a kill costs only what comes after it."""
+        self._begun.add(part.key.id)
+        said = to_json(Transcript(part.segments, part.upto))
+        self.manifest.keep(part.key.id, (part.upto, part.language, part.probability, said))
+
     def close(self, heard: Heard) -> Iterator[Event]:
         """A recording is through; so are those that waited for it."""
-        row = self.manifest.row(heard.key)
+        row = self.manifest.row(heard.key.id)
         if heard.error:
             yield from self._failed(row, heard.error)
         elif heard.transcript:

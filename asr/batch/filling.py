@@ -25,6 +25,20 @@ After = Callable[[object, Recording, Transcript], tuple[Transcript, str]]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What was heard of a recording since the part before this one, up to the second `upto`.
+
+    A window ends there: whoever keeps all parts can go on with the next one, and no seam is left.
+    """
+
+    key: object
+    segments: tuple[Segment, ...]
+    upto: float
+    language: str | None = None  # that was detected for all of it
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What became of a recording: a transcript, or an error, or neither where there was nothing to hear."""
 
@@ -45,6 +59,8 @@ class Hall:
     vad: Callable[[], VoiceDetector] = Silero
     advanced: Callable[[float], None] = lambda seconds: None
     after: After | None = None  # alignment and speakers: what follows recognition, beside the engine
+    # What is known of a recording's beginning by key; with it, parts are told as soon as they are heard.
+    known: Callable[[object], Part | None] | None = None
 
     @property
     def size(self) -> int:
@@ -66,6 +82,19 @@ class Job:
     segments: list[Segment] = field(default_factory=list)
     error: Exception | None = None
     upto: float = 0.0  # seconds that are done
+    fresh: int = 0  # segments that a Part has told
+
+    def resume(self, known: Part | None) -> None:
+        """Go on where an earlier run was."""
+        if known:
+            self.segments, self.fresh, self.upto = list(known.segments), len(known.segments), known.upto
+            self.hearing.resume(known.segments, known.language, known.probability)
+
+    def part(self) -> Part:
+        """What no part has told yet."""
+        found, self.fresh = tuple(self.segments[self.fresh :]), len(self.segments)
+        hearing = self.hearing
+        return Part(self.key, found, self.upto, hearing.options.language, hearing.probability)
 
     def outcome(self, task) -> Heard:
         if self.error or not self.hearing:
@@ -121,10 +150,13 @@ def pieces(job: Job, opened: Open, hall: Hall, stop: Event) -> Iterator[Piece | 
     try:
         if (recording := opened()) is not None:
             job.hearing = hearing = Hearing(recording, hall.backend, hall.options, hall.vad)
-            waiting, alone = None, True
+            job.resume(hall.known(job.key) if hall.known else None)
+            waiting, alone, done = None, not job.upto, job.upto
             for window in hearing.windows(stop):
                 if job.error:
                     break
+                if window.stretches[-1].end <= done:
+                    continue
                 if waiting:
                     alone = False
                     yield Piece(job, waiting, waiting.audio(recording), alone)

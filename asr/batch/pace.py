@@ -16,6 +16,7 @@ class Pace:
         self._clock, self._began = clock, clock()
         self.seconds = 0.0  # of audio that is done
         self._left, self._guessed, self._known = left, 0.0, 0.0
+        self._before = 0.0  # seconds of audio that earlier runs did of what is to do
         self._marks: deque[tuple[float, float]] = deque([(self._began, 0.0)])
 
     @property
@@ -37,6 +38,10 @@ class Pace:
         if seconds:
             self._guessed, self._known = self._guessed + guess, self._known + seconds
 
+    def resumed(self, seconds: float) -> None:
+        """So much of a recording was done by an earlier run."""
+        self._before += seconds
+
     @property
     def now(self) -> float:
         """Times real time, lately."""
@@ -52,7 +57,7 @@ class Pace:
     def audio_left(self) -> float:
         """Seconds of audio to do: the guess, corrected by how guesses turned out so far."""
         ratio = self._known / self._guessed if self._guessed else 1.0
-        return max(0.0, self._left * ratio - (self.seconds - self._known))
+        return max(0.0, self._left * ratio - (self._before + self.seconds - self._known))
 
     @property
     def time_left(self) -> float | None:

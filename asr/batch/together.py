@@ -14,7 +14,7 @@ from dataclasses import replace
 from threading import Event
 
 from asr.backends import check
-from asr.batch.filling import Filled, Hall, Heard, Job, Open, Piece, filled, gathered, pieces
+from asr.batch.filling import Filled, Hall, Heard, Job, Open, Part, Piece, filled, gathered, pieces
 from asr.errors import ASRError, BackendUnavailable
 from asr.pipeline import Prepared, decode, prepared
 from asr.pipeline.ahead import ahead, several
@@ -24,8 +24,9 @@ STREAK = 8  # recordings in a row that the engine fails on: then it is the engin
 LATER = 4  # recordings at most whose text is there and whose speakers are not
 
 
-def together(recordings: Iterable[tuple[object, Open]], hall: Hall) -> Iterator[Heard]:
-    """What becomes of each recording, as soon as it is known, in no certain order.
+def together(recordings: Iterable[tuple[object, Open]], hall: Hall) -> Iterator[Heard | Part]:
+    """What becomes of each recording, as soon as it is known, in no certain order; with `hall.known`,
+    between these the parts of longer ones.
 
     `recordings` are keys, each with what opens it, which is called in a thread of its own when its
     turn comes; None means that there is nothing to hear. Raises Unsupported before anything runs
@@ -46,7 +47,10 @@ def _together(recordings, hall: Hall) -> Iterator[Heard]:
         later: deque[Future[Heard]] = deque()
         try:
             for batch in gathered(coming, hall.size):
-                engine.hear([item for item in batch if isinstance(item, Filled)])
+                windows = [item for item in batch if isinstance(item, Filled)]
+                engine.hear(windows)
+                if hall.known:
+                    yield from _parts(windows)
                 for job in (item for item in batch if isinstance(item, Job)):
                     if job.hearing:
                         hall.advanced(job.hearing.recording.duration - job.upto)
@@ -59,6 +63,12 @@ def _together(recordings, hall: Hall) -> Iterator[Heard]:
             yield from (finished.result() for finished in later)
         finally:
             beside.shutdown(wait=False, cancel_futures=True)
+
+
+def _parts(windows: list[Filled]) -> Iterator[Part]:
+    """What has just been heard of recordings that have more windows than one."""
+    jobs = {id(p.job): p.job for window in windows for p in window.pieces if not p.alone}
+    yield from (job.part() for job in jobs.values() if not job.error)
 
 
 def _finished(job: Job, hall: Hall) -> Heard:

@@ -12,21 +12,12 @@ after all others, then set aside with its reason.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import time
 from contextlib import closing
-from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
-from asr.commands.progress import Progress, clock
-from asr.commands.stages import After, add_stages, stages, timed
-from asr.commands.wishes import add_wishes, asked, configured, load, spoken
-from asr.config import Config
-from asr.errors import ASRError, BackendUnavailable
-from asr.formats.writing import unwritable, write_whole
-from asr.types import Transcript
+from asr.commands.stages import add_stages
+from asr.commands.wishes import add_wishes, configured
+from asr.formats.writing import unwritable
 
 EXIT = (
     "Exit code: 0 all done, 1 some were set aside or it could not go on, 2 not understood, 130 interrupted."
@@ -37,11 +28,12 @@ def main(argv: list[str]) -> int:
     args = _parse(argv)
     from asr.batch.manifest import Manifest  # these take long to import; help must not
     from asr.batch.shelf import Shelf
+    from asr.commands.archiving import Run
 
     config = configured(args)
     shelf = Shelf(args.output, args.format)
     with closing(Manifest(shelf.folder / ".parlance" / "manifest.db")) as manifest:
-        return _Run(args, config, shelf, manifest).main()
+        return Run(args, config, shelf, manifest).main()
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -65,11 +57,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add_stages(p)
     add("--share", action="store_true", help="short recordings share a window of the model: several times as "
         "fast, but a word at an edge may fall to a neighbour; needs -l")  # fmt: skip
-    add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N",
-        help="recordings decoded at the same time, ahead of the model (%(default)s)")  # fmt: skip
-    add("--engine", choices=("local", "ray"), default="local", help="ray: engines in processes of their own, "
+    add("--workers", type=_positive, metavar="N", help="engines at work at the same time, each in a process "
+        "of its own (1, in this process; on Ray one per GPU)")  # fmt: skip
+    add("--gpus", type=_gpus, default=(), metavar="N,N", help="a worker on each of these GPUs: 0,1")
+    add("--threads", type=_positive, metavar="N", help="recordings decoded at the same time, ahead of one "
+        "engine (as many as it has processors)")  # fmt: skip
+    add("--engine", choices=("local", "ray"), default="local", help="ray: workers on Ray, "
         "on this machine or on the cluster that RAY_ADDRESS names")  # fmt: skip
-    add("--engines", type=_positive, metavar="N", help="on Ray; one per GPU where there are any, or one")
     add(
         "--tries",
         type=_positive,
@@ -85,8 +79,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     args = p.parse_args(argv)
     if why := unwritable(args.output):
         p.error(f"-o {args.output}: {why}")
-    if args.engine == "ray" and (args.align or args.diarize or args.speakers):
-        p.error("--align, --diarize and --speakers need --engine local")
+    if args.gpus and args.engine == "ray":
+        p.error("--gpus: Ray knows its GPUs; leave it out, or say --engine local")
+    if args.gpus and args.workers not in (None, len(args.gpus)):
+        p.error("--gpus: each of them has one worker; leave --workers out")
     if args.share and (not args.language or args.task == "translate"):
         p.error("--share needs one language for all: add -l, and leave --task out")
     return args
@@ -98,176 +94,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-class _Run:
-    """One call of the command."""
-
-    def __init__(self, args: argparse.Namespace, config: Config, shelf, manifest):
-        from asr.batch.archive import Archive, Recipe
-        from asr.batch.report import Tally
-
-        self.args, self.shelf, self.manifest = args, shelf, manifest
-        self.wanted = stages(args)
-        self.config = replace(config, model=_model(config))
-        self.recipe = Recipe(
-            model=self.config.model,
-            language=spoken(args, config),
-            task=args.task,
-            prompt=args.prompt,
-            hotwords=args.hotwords,
-            words=args.words or not {"srt", "vtt"}.isdisjoint(args.format),
-            share=args.share,
-            stages=str(self.wanted) if self.wanted.any else "",
-        )
-        self.archive = Archive(manifest, shelf, config.max_audio_hours * 3600, args.tries)
-        self.tally, self.progress, self.backend = Tally(), Progress("batch"), None
-
-    def main(self) -> int:
-        from asr.batch.pace import Pace
-
-        self.pace = Pace()
-        try:
-            self._look()
-            while self.args.watch:
-                self.progress.show("waiting for more")
-                time.sleep(self.args.watch)
-                self._look()
-        finally:
-            report = self._report()
-        return 1 if report["recordings"]["set_aside"] or report["recordings"]["left"] else 0
-
-    def _look(self) -> None:
-        """Do all there is to do now."""
-        from asr.batch.pace import Pace
-        from asr.batch.sources import find
-
-        settled = time.time() - self.args.watch if self.args.watch else None
-        sources = (s for s in find(self.args.sources, self.shelf.folder) if not _growing(s, settled))
-        self.manifest.look(sources, self.recipe.key, self.args.again)
-        self.args.again = False
-        for event in self.archive.unfinished():
-            self.tally.count(event)
-        counts = self.manifest.counts()
-        if counts.total == counts.done + counts.failed:
-            return
-        run = self._local if self.args.engine == "local" else self._on_ray
-        events = run()
-        self.pace = self.pace if self.pace.seconds else Pace(counts.left)
-        for event in events:
-            self._tell(event)
-
-    def _local(self):
-        self.backend = self.backend or load(self.config)
-        hall = _hall(self.args, self.config, self.backend)
-        after = self._after if self.wanted.any else None
-        return self.archive.run(replace(hall, advanced=self._advanced, after=after))
-
-    def _after(self, id, recording, transcript) -> tuple[Transcript, str]:
-        """Alignment and speakers of one recording; what was not to be had is told."""
-        path, notes = self.manifest.row(id).path, _Notes()
-        source = None if "://" in path else Path(path)
-        after = After(recording, source, self.config, notes)
-        better, done = after.run(self.wanted, transcript, spoken(self.args, self.config))
-        return better, "" if done else " ".join(notes.said)
-
-    def _on_ray(self):
-        """The engines, all told: each decodes ahead with its share of the processors."""
-        try:
-            import ray
-
-            from asr.batch.cluster import Engines, run
-        except ModuleNotFoundError as e:
-            raise BackendUnavailable(
-                "Ray is not installed.", "Do: pip install -r requirements-ray.txt"
-            ) from e
-        ray.init(
-            ignore_reinit_error=True, include_dashboard=False, logging_level="ERROR", log_to_driver=False
-        )
-        here = ray.cluster_resources()
-        gpus = 0 if self.config.device.startswith("cpu") else int(here.get("GPU", 0))
-        count = self.args.engines or gpus or 1
-        cpus = max(1, int(here.get("CPU", 1) / count))
-        args = argparse.Namespace(**vars(self.args) | {"workers": cpus})
-        for event in run(self.archive, Engines(partial(_hall, args, self.config), count, cpus, min(1, gpus))):
-            if event.how == "heard":
-                self.pace.advanced(event.seconds)
-            yield event
-
-    def _advanced(self, seconds: float) -> None:
-        self.pace.advanced(seconds)
-        self.progress.show(self._says())
-
-    def _tell(self, event) -> None:
-        self.tally.count(event)
-        if event.how != "again":
-            self.pace.finished(event.row.guess, event.seconds)
-        if event.error:
-            then = "set aside" if event.how == "aside" else "tried again later"
-            self.progress.say(f"{event.row.path}: {then}. {event.error}")
-        elif event.damage:
-            self.progress.say(f"{event.row.path}: {event.damage}")
-        self.progress.show(self._says())
-
-    def _says(self) -> str:
-        pace, tally = self.pace, self.tally
-        parts = [
-            f"{tally.heard + tally.copied:,} recordings",
-            f"{pace.seconds / 3600:,.2f} of {(pace.seconds + pace.audio_left) / 3600:,.2f} h",
-            f"{pace.now:,.1f}x real time",
-        ]
-        if (left := pace.time_left) is not None:
-            parts.append(f"{clock(left)} left")
-        if self.args.price is not None:
-            parts.append(f"{pace.cost(self.args.price):.4f} so far")
-        if tally.aside:
-            parts.append(f"{tally.aside:,} set aside")
-        return ", ".join(parts)
-
-    def _report(self) -> dict:
-        from asr.batch.report import report, table
-
-        found = report(self.manifest, self.tally, self.pace, asdict(self.recipe), self.args.price)
-        self.progress.clear()
-        path = self.shelf.folder / ".parlance" / "report.json"
-        print(table(found))
-        try:
-            write_whole(path, (json.dumps(found, indent=1) + "\n").encode())
-            print(f"report      {path}", flush=True)
-        except ASRError as e:  # a full disk, say, which has ended the run already: that is what counts
-            self.progress.say(str(e))
-        return found
-
-
-def _hall(args: argparse.Namespace, config: Config, backend=None):
-    """Who listens; without a backend, the model is loaded here, in a process of Ray."""
-    from asr.batch.filling import Hall
-    from asr.models import Models
-
-    backend = backend or Models(config).get()
-    options = timed(asked(args, config, backend), stages(args), backend)
-    return Hall(backend, options, args.workers, args.share)
-
-
-class _Notes:
-    """What a recording's stages say: kept, where `transcribe` would print it."""
-
-    def __init__(self):
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def show(self, text: str) -> None:
-        """Every recording's progress would be too much."""
-
-
-def _model(config: Config) -> str:
-    """The model by its whole name: it is part of what makes two runs the same."""
-    from asr import machine
-    from asr.choice import choose
-
-    return choose(config, machine.look()).spec
-
-
-def _growing(source, settled: float | None) -> bool:
-    """Whether somebody may still be writing it."""
-    return settled is not None and source.stamp.isdecimal() and int(source.stamp) > settled * 1e9
+def _gpus(text: str) -> tuple[int, ...]:
+    found = text.split(",")
+    if not all(part.isdecimal() for part in found) or len(set(map(int, found))) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} are no numbers of GPUs; write 0, or 0,1")
+    return tuple(map(int, found))

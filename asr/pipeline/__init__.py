@@ -122,6 +122,13 @@ class Hearing:
     probability: float | None = None  # of the language, where it was detected
     now: float = 0.0  # where the last segment ended
 
+    def resume(
+        self, heard: Sequence[Segment], language: str | None, probability: float | None
+    ) -> None:
+        """Go on after what was heard of it before, in the language that was detected then."""
+        self.now, self.probability = (heard[-1].end if heard else 0.0), probability
+        self.options = replace(self.options, language=language)
+
     def windows(self, stop: Event) -> Iterator[Window]:
         """What there is to decode, in time order; raises Cancelled once `stop` is set."""
         detector = self.vad()
