@@ -1,10 +1,16 @@
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import app
+from asr.audio import Recording, to_pcm16
 from asr.backends import Backend
+from asr.bench.soak import voice
+from asr.bench.soak.engines.synthetic import Synthetic
+from asr.config import Config
 from asr.errors import BackendUnavailable, Busy, Unsupported
 from asr.scheduler import Scheduler, Schedulers
 from asr.scheduler.batching import Batching
@@ -471,6 +477,35 @@ def test_recordings_make_room_for_whoever_may_speak(opened):
     listener.wait(lambda u: u.stable or u.draft)
     until(lambda: not scheduler._news.is_set())
     assert batches() == [1] * 8
+
+
+def test_a_recording_of_the_page_leaves_room_for_live_speech(tmp_path):
+    class Ears(Synthetic):
+        window = 2.0
+
+        def transcribe_batch(self, windows, options):
+            calls.append(len(windows))
+            return super().transcribe_batch(windows, options)
+
+    calls, backend, schedulers = [], Ears("synthetic:voice"), Schedulers(vad=lambda: loud)
+    house = app.tools(None, Config(data_dir=tmp_path), SimpleNamespace(get=lambda spec: backend), schedulers)
+    talk = Recording(to_pcm16(np.tile(np.r_[voice.say("echo lima mike"), voice.silence(4)], 6)))
+
+    def batches() -> list[int]:
+        calls.clear()
+        model = house.model(None)
+        heard = house.transcribe(talk, model, Options(word_timestamps=True))
+        assert [s.text for s in heard] == [" echo lima mike"] * 6
+        return calls
+
+    try:
+        assert max(batches()) > 1  # nobody speaks
+        listener = Listener()
+        schedulers.get(backend).open(Options(), listener).feed(voice.say("alpha bravo"))
+        listener.wait(lambda u: u.draft or u.stable)
+        assert set(batches()) == {1}
+    finally:
+        schedulers.close()
 
 
 def test_live_speech_and_recordings_do_not_starve_each_other(opened, monkeypatch):

@@ -1,5 +1,6 @@
 """Live sessions outlive their transports, and nothing that was recognised is lost."""
 
+import errno
 import json
 import os
 import threading
@@ -58,6 +59,8 @@ class House(Sessions):
 
     def wait(self, seconds):
         self.now += seconds
+        for path in self.folder.glob("*"):  # which get older, too
+            os.utime(path, 2 * (path.stat().st_mtime - seconds,))
         self.tend()
 
 
@@ -286,6 +289,40 @@ def test_a_full_disk_costs_no_text_and_is_said(house, tmp_path):
     house.streams[0].hears("one")
     entries, now = session.after(0)
     assert [e.text for e in entries] == [" one"] and "disk" in now.trouble
+
+
+@pytest.mark.parametrize("room", [0, 30])
+def test_what_a_full_disk_did_not_take_is_written_as_soon_as_it_does(house, tmp_path, monkeypatch, room):
+    session, _ = started(house)
+    house.streams[0].hears("one", 0, 0.5)
+
+    def full(file, data, write=os.write):
+        if not room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data[:room])
+
+    with monkeypatch.context() as disk:
+        disk.setattr("os.write", full)
+        house.streams[0].hears("two", 0.5, 1)
+        assert session.after(0)[1].trouble
+    house.streams[0].hears("three", 1, 1.5)
+    assert not session.after(0)[1].trouble
+    again = House(tmp_path)
+    assert texts(again.get(session.id)) == ["one", "two", "three"]
+    again.close()
+
+
+def test_setting_the_clock_tears_no_session(tmp_path, monkeypatch):
+    house = Sessions(Config(data_dir=tmp_path), Stream)
+    session = house.new()
+    source = session.take("m", OPTIONS)
+    assert source.feed(audio(1))
+    now = time.time()
+    for jump in (3600, -3600):
+        monkeypatch.setattr("time.time", lambda jump=jump: now + jump)
+        house.tend()
+        assert source.feed(audio(1)) and session.state == "live" and 0 <= session.elapsed < 60
+    house.close()
 
 
 @pytest.mark.parametrize("ahead", [-0.15, 0.0, 0.2])

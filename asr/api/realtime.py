@@ -69,10 +69,10 @@ async def _talk(server: Server, socket: WebSocket, session: Session) -> None:
     offered = [p.strip() for p in socket.headers.get("sec-websocket-protocol", "").split(",")]
     await socket.accept("realtime" if "realtime" in offered else None)
     outbox: asyncio.Queue[dict | None] = asyncio.Queue()
-    until = time.time() + server.config.live_hours * 3600
-    call = Call(server, session, outbox.put_nowait, int(until))
+    lasting = server.config.live_hours * 3600
+    call = Call(server, session, outbox.put_nowait, int(time.time() + lasting))
     writer = asyncio.ensure_future(_write(socket, outbox))
-    reader = asyncio.ensure_future(_read(socket, call, until))
+    reader = asyncio.ensure_future(_read(socket, call, time.monotonic() + lasting))
     try:
         await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
         outbox.put_nowait(None)
@@ -88,10 +88,10 @@ async def _read(socket: WebSocket, call: Call, until: float) -> None:
     """Handle messages until the client leaves, falls silent or has had its time."""
     while True:
         try:
-            message = await asyncio.wait_for(socket.receive(), min(IDLE, max(0.1, until - time.time())))
+            message = await asyncio.wait_for(socket.receive(), min(IDLE, max(0.1, until - time.monotonic())))
         except asyncio.TimeoutError:
             why = f"Nothing came for {IDLE:.0f} seconds."
-            if time.time() >= until:
+            if time.monotonic() >= until:
                 why = "The session has lasted as long as it may."
             await call.finish()
             return call.tell_error(Refused(why, "Connect again.", code="session_expired"))

@@ -92,7 +92,7 @@ class Worker:
     # ---- one thread gives out the work ----
 
     def _serve(self) -> None:
-        swept = 0.0
+        swept = -SWEEP  # on a clock that nobody sets
         while not self._closed:
             try:
                 if not self._alone:
@@ -100,8 +100,8 @@ class Worker:
                         time.sleep(1)
                         continue
                     self._take_up()
-                if time.time() - swept > SWEEP:
-                    swept = time.time()
+                if time.monotonic() - swept > SWEEP:
+                    swept = time.monotonic()
                     self.store.expire(self.tools.config.keep_hours)
                 with self._moved:
                     self._begin()

@@ -23,11 +23,17 @@ SWEEP = 3600.0  # seconds between two looks for text that is too old
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
+def steady() -> Callable[[], float]:
+    """The wall clock as it is now, going on evenly: setting it must tear nobody's session."""
+    ahead = time.time() - time.monotonic()
+    return lambda: ahead + time.monotonic()
+
+
 class Sessions:
     """`open` gets a stream of a model for a session, and may take its time."""
 
-    def __init__(self, config: Config, open: Open, clock: Callable[[], float] = time.time):
-        self.open, self.clock = open, clock
+    def __init__(self, config: Config, open: Open, clock: Callable[[], float] | None = None):
+        self.open, self.clock = open, clock or steady()
         self.folder = config.data_dir / "live"
         self.most, self.longest = config.live_sessions, config.live_hours * 3600
         self.resume, self.keep = config.live_resume_minutes * 60, config.live_keep_hours
@@ -54,7 +60,7 @@ class Sessions:
                     f"Sessions are kept for {self.keep:.3g} hours. Start a new one.",
                 )
             found = self._sessions[id] = Session(self, id, journal)
-            found.touched = journal.path.stat().st_mtime
+            found.touched = self.clock() - (time.time() - journal.path.stat().st_mtime)
             found.tend()
             found.touched = self.clock()
             return found

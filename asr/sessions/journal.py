@@ -6,6 +6,7 @@ the last one whole; that one is skipped when the file is read again.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -40,6 +41,7 @@ class Journal:
         self.started: float | None = None  # wall clock of second 0
         self.over = False
         self.failed: OSError | None = None  # why lines are missing in the file
+        self._unwritten: list[str] = []  # those lines; they go with the next one
 
     def begin(self, started: float) -> None:
         self.started = started
@@ -77,20 +79,32 @@ class Journal:
 
     def _write(self, kind: str, **fields) -> None:
         """Append one line and hand it to the operating system. A full disk must not stop recognition."""
-        line = json.dumps({"type": kind, **fields}, separators=(",", ":"))  # ASCII: no odd line ends
+        # ASCII: no odd line ends
+        self._unwritten.append(json.dumps({"type": kind, **fields}, separators=(",", ":")))
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Other people's words: for the owner of the server only.
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                size = os.fstat(file).st_size
-                torn = b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
-                os.write(file, torn + line.encode() + b"\n")
+                while self._unwritten:
+                    _append(file, self._unwritten[0].encode())
+                    del self._unwritten[0]
+                self.failed = None
             finally:
                 os.close(file)
         except OSError as e:
             log.error("a live session's text cannot be written: %s", e)
             self.failed = e
+
+
+def _append(file: int, line: bytes) -> None:
+    """Write the line, and the end of one that was torn before. Raises OSError where it does not fit."""
+    size = os.fstat(file).st_size
+    torn = b"\n" if size and os.pread(file, 1, size - 1) != b"\n" else b""
+    whole = torn + line + b"\n"
+    if (written := os.write(file, whole)) < len(whole):  # a disk takes as much as it has room for
+        os.ftruncate(file, size)
+        raise OSError(errno.ENOSPC, f"of {len(whole)} bytes it took {written}")
 
 
 def pack(entry: Entry) -> dict:

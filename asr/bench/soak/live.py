@@ -25,6 +25,8 @@ from asr.bench.soak.microphone import Track, offered
 
 PIECE = 0.1  # seconds of audio in a message
 AWAY = (0.3, 15.0)  # seconds that a lost connection is away
+SEAMLESS = 8.0  # seconds away in which words go on where they were cut; longer ones begin between words
+QUIET = SAMPLE_RATE // 2  # samples of silence that are between words
 TRIES = 40  # connections until a speaker gives up
 FINISH = 180.0  # seconds after the last word in which everything has to be settled
 
@@ -51,7 +53,8 @@ class Speaker:
         self.session, self.seq, self.heard = "", 0, 0.0
         self.settled: dict[int, tuple[float, str]] = {}
         self.sent = 0  # samples, on this connection
-        self.over = self.on_webrtc = False
+        self.over = self.on_webrtc = self._cut = False
+        self.away = 0.0  # seconds until the next connection
         self.disturbed = 0.0  # until then delays tell of what we did ourselves
 
     async def talk(self) -> None:
@@ -64,7 +67,7 @@ class Speaker:
             if self.over:
                 return await self._compare()
             self.disturbed = time.monotonic() + 60
-            await asyncio.sleep(self.dice.uniform(*AWAY))
+            await asyncio.sleep(self.away)
         self.ledger.blame(f"{self.kind}: no connection came to the end of the session")
 
     def _explain(self, error: Exception, since: float) -> None:
@@ -87,6 +90,7 @@ class Speaker:
     async def _connected(self) -> None:
         """One connection; ends by our will, the server's, or an accident."""
         self._cut, self.on_webrtc, peer = False, False, None
+        self.away = self.dice.uniform(*AWAY)
         again = f"?session={self.session}&after={self.seq}" if self.session else ""
         async with connect(f"ws{self.url[4:]}{self.path}{again}", open_timeout=20) as socket:
             self._greeted(json.loads(await asyncio.wait_for(socket.recv(), 30)))
@@ -122,6 +126,10 @@ class Speaker:
         """The samples that the microphone has recorded by now."""
         return min(len(self.pcm), round((time.monotonic() - self.began) * SAMPLE_RATE))
 
+    @property
+    def _between_words(self) -> bool:
+        return not self.pcm[max(0, self._end - QUIET) : self._end].any()
+
     def _greeted(self, hello: dict) -> None:
         if hello["type"] == "error":
             raise OSError(f"{hello['what']} {hello['fix']}")
@@ -131,7 +139,7 @@ class Speaker:
         await self._from(socket, self.heard)
         lost = time.monotonic() + self.dice.expovariate(1 / self.cuts)
         while self.sent < len(self.pcm) or self.on_webrtc:
-            if time.monotonic() > lost and self._left > 0:
+            if time.monotonic() > lost and self._left > 0 and (self.away < SEAMLESS or self._between_words):
                 self._cut = True
                 self.ledger.events["cut"] += 1
                 socket.transport.abort()

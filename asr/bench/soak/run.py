@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +23,8 @@ from asr.bench.soak.recordings import Uploader
 from asr.bench.soak.server import Server, Vitals, free_port, open_files, vitals
 
 LOOK = 2.0  # seconds between two looks at the process
+TELL = 30.0  # seconds between two lines about how it goes
+WARM = 15.0  # seconds after the first guests: idle threads of the web server go after ten
 REST = 100.0  # seconds that it gets to come to rest: a session is forgotten after 60
 KINDS = ("page", "webrtc", "program", "realtime")
 MODELS = ("auto", "auto", "remote:auto")
@@ -58,10 +62,11 @@ class Soak:
 
     async def _watched(self) -> dict:
         await self._warm_up()
-        before, there = await self._rested()
+        await asyncio.sleep(WARM)
+        before, there = vitals(self.server.pid, self.ledger.now), await self.server.guests()
         watching = asyncio.create_task(self._watch())
         await self._busy(self.args.minutes * 60)
-        after, left = await self._rested(before)
+        after, left = await self._rested(before, there)
         watching.cancel()
         open_at_end, exit_code = open_files(self.server.pid), await self.server.stop()
         verdicts = [
@@ -127,21 +132,33 @@ class Soak:
         except Exception as e:
             self.ledger.blame(f"a guest broke: {e!r}")
 
-    async def _rested(self, before: Vitals | None = None) -> tuple[Vitals, dict]:
-        """What the process holds when nobody is there, and for whom."""
-        end = self.ledger.now + (REST if before else 15)
+    async def _rested(self, before: Vitals, there: Counter) -> tuple[Vitals, Counter]:
+        """What the process holds when nobody is there any more, and for whom."""
+        end = self.ledger.now + REST
         while True:
             now, guests = vitals(self.server.pid, self.ledger.now), await self.server.guests()
-            calm = before and all(ok for _, ok, _ in checks.leaks(before, now, (guests, guests)))
-            if self.ledger.now > end or (calm and not guests):
+            if self.ledger.now > end or all(ok for _, ok, _ in checks.leaks(before, now, (there, guests))):
                 return now, guests
             await asyncio.sleep(LOOK)
 
     async def _watch(self) -> None:
+        told = self.ledger.now
         while True:
             with suppress(OSError):  # it is being started again
                 self.samples.append(vitals(self.server.pid, self.ledger.now))
+            if self.ledger.now > told:
+                told += TELL
+                print(self._progress(), file=sys.stderr, flush=True)
             await asyncio.sleep(LOOK)
+
+    def _progress(self) -> str:
+        ledger, at_work = self.ledger, Counter(task.get_coro().__name__ for task in self.guests)
+        fault = next((name for name, _, end in ledger.faults[-1:] if end > ledger.now), "nothing")
+        return (
+            f"{ledger.now:6.0f} s  {sum(ledger.done.values())} guests, {sum(ledger.said.values()):,} words, "
+            f"{sum(ledger.lost.values())} lost, {len(ledger.wrong)} wrong; at work: {dict(at_work)}; "
+            f"now wrong: {fault}; {self.samples[-1].anonymous:.0f} MiB"
+        )
 
     @property
     def _last_start(self) -> float:
