@@ -34,6 +34,9 @@ def setting(default, says: str, secret: bool = False):
 class Config:
     model: str = setting("auto", "backend:model, say faster_whisper:small; auto chooses for this machine")
     device: str = setting("auto", "auto, cpu or cuda; with a compute type if you insist: cuda/int8_float16")
+    model_idle_minutes: float = setting(
+        0.0, "minutes without use after which a model gives its memory back, till it is needed again; 0: never"
+    )
     language: str = setting("", "two-letter code of the language spoken; empty means detect")
     align_model: str = setting(
         "",
@@ -91,7 +94,9 @@ class Config:
     live_resume_minutes: float = setting(15.0, "how long a live session that ended can be continued")
     live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk")
     turn: str = setting("", "who relays audio to browsers far away: hf, cloudflare or twilio")
-    ice_servers: str = setting("", "STUN and TURN servers of your own: URLs with commas, or WebRTC's JSON")
+    ice_servers: str = setting(
+        "", "STUN and TURN servers of your own: URLs with commas, or WebRTC's JSON", secret=True
+    )
     turn_secret: str = setting("", "the static-auth-secret of your own TURN servers (coturn)", secret=True)
     cloudflare_turn_key_id: str = setting("", "for turn=cloudflare: the id of your TURN key")
     cloudflare_turn_key_api_token: str = setting("", "for turn=cloudflare: its API token", secret=True)

@@ -7,10 +7,12 @@ default and says so; it makes room as soon as something better can be loaded.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Literal
@@ -20,8 +22,12 @@ from asr.backends import Backend
 from asr.choice import Choice, choose, instead_of
 from asr.config import Config
 from asr.errors import ASRError, BackendUnavailable
+from asr.held import Held
 
+LOOK = 15.0  # seconds between two looks for models that nobody uses
 RETRY = 60.0  # seconds before a request makes us try again what has failed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,14 @@ class Loader:
 
     def _work(self) -> None:
         while True:
-            done, load, args = self._jobs.get()
-            try:
-                done.set_result(load(*args))
-            except BaseException as e:
-                done.set_exception(e)
+            _do(*self._jobs.get())  # a function of its own: what it made is not kept here until the next one
+
+
+def _do(done: Future[Backend], load: Callable[[str, str], Backend], args: tuple[str, ...]) -> None:
+    try:
+        done.set_result(load(*args))
+    except BaseException as e:
+        done.set_exception(e)
 
 
 LOADER = Loader()
@@ -92,6 +101,8 @@ class Models:
         self._settling: Future[Choice] | None = None
         self._settled_at: float | None = None
         self._choice: Choice | None = None
+        self._idle = config.model_idle_minutes * 60
+        self._housekeeper: Thread | None = None
 
     @property
     def choice(self) -> Choice | None:
@@ -117,7 +128,7 @@ class Models:
         if self._settled_at is None:
             self._settle(again=False).result()
         choice = self._choice
-        if choice.fallback and self._clock() - self._settled_at > RETRY:
+        if (choice.fallback or choice.stands_in) and self._clock() - self._settled_at > RETRY:
             self.choose_again()  # this request is served by what there is
         return self._loaded(choice.spec, choice.device)
 
@@ -140,6 +151,10 @@ class Models:
             spec = self._choice.spec
         spec = catalogue.spec_of(spec)
         slot = self._slots.get(spec, _Slot())
+        if isinstance(slot.backend, Held) and slot.backend.state != "ready":
+            resting = f"{spec} rests, as nobody used it. It is loaded again when somebody does."
+            loading = slot.backend.state == "loading"
+            return Status("loading", _loading(spec)) if loading else Status("ready", resting)
         if slot.backend:
             return Status("ready", _waking(spec) or f"{spec} is ready.")
         if slot.loading:
@@ -161,19 +176,48 @@ class Models:
                 raise type(slot.error)(slot.error.what, slot.error.fix)
             slot.loading = True
             try:
-                slot.backend, slot.error = LOADER.call(self._load, spec, device), None
+                slot.backend, slot.error = self._comes_and_goes(spec, device), None
                 return slot.backend
             except ASRError as e:
                 slot.error = e
                 raise
-            except Exception as e:  # an engine's own error: keep its first line, it is what people search for
-                first = (str(e).splitlines() or [type(e).__name__])[0]
-                slot.error = BackendUnavailable(
-                    f"{spec} could not be loaded: {first}.", "python -m asr doctor looks for the cause."
-                )
-                raise slot.error from e
             finally:
                 slot.failed_at, slot.loading = self._clock(), False
+
+    def _opened(self, spec: str, device: str) -> Backend:
+        try:
+            return LOADER.call(self._load, spec, device)
+        except ASRError:
+            raise
+        except Exception as e:  # an engine's own error: keep its first line, it is what people search for
+            first = (str(e).splitlines() or [type(e).__name__])[0]
+            raise BackendUnavailable(
+                f"{spec} could not be loaded: {first}.", "python -m asr doctor looks for the cause."
+            ) from e
+
+    def _comes_and_goes(self, spec: str, device: str) -> Backend:
+        """The model; one that rests when nobody uses it, where that is wished."""
+        backend = self._opened(spec, device)
+        if not self._idle:
+            return backend
+        with self._lock:
+            if not self._housekeeper:
+                self._housekeeper = Thread(target=self._keep_house, name="model-idle", daemon=True)
+                self._housekeeper.start()
+        return Held(backend, partial(self._opened, spec, device), self._clock)
+
+    def _keep_house(self) -> None:
+        while True:
+            time.sleep(min(LOOK, self._idle / 2))
+            self.rest()
+
+    def rest(self) -> list[str]:
+        """Let go of the models that nobody has used for ASR_MODEL_IDLE_MINUTES; their names."""
+        held = [slot.backend for slot in list(self._slots.values()) if isinstance(slot.backend, Held)]
+        gone = [backend.spec for backend in held if backend.rest(self._idle)]
+        for spec in gone:
+            log.info("%s was not used for %g minutes: its memory is free", spec, self._idle / 60)
+        return gone
 
     def _try(self, spec: str, device: str) -> ASRError | None:
         try:
@@ -198,9 +242,11 @@ class Models:
             error = self._try(chosen.spec, chosen.device)
             asked = self.config.model != "auto" or bool(self.config.endpoint_url)
             named = asked or self.config.device.startswith("cuda")
-            if error and not named and not chosen.fallback:  # what was asked for is never replaced
-                chosen = instead_of(chosen, error)
-                self._try(chosen.spec, chosen.device)
+            failed: dict[str, ASRError] = {}
+            while error and not named and not chosen.fallback:  # what was asked for is never replaced
+                failed[chosen.spec] = error
+                chosen = instead_of(failed, self.config, machine.look())
+                error = self._try(chosen.spec, chosen.device)
             self._choice, self._settled_at = chosen, self._clock()
             future.set_result(chosen)
         except BaseException as e:

@@ -10,7 +10,7 @@ FLOORS = [
     {"asr.types", "asr.errors", "asr.languages", "asr.locales", "asr.machine"},
     {"asr.config", "asr.logs", "asr.hub", "asr.audio", "asr.text", "asr.guards", "asr.cost"},
     {"asr.vad", "asr.formats", "asr.speakers", "asr.backends", "asr.align", "asr.catalogue", "asr.ice"},
-    {"asr.diarize", "asr.edits", "asr.pipeline", "asr.live", "asr.choice"},
+    {"asr.diarize", "asr.edits", "asr.pipeline", "asr.live", "asr.choice", "asr.held"},
     {"asr.scheduler", "asr.sessions", "asr.models", "asr.doctor", "asr.zerogpu", "asr.batch"},
     {"asr.jobs", "asr.api", "asr.bench", "asr.commands"},
     {"asr.gate", "asr.__main__"},

@@ -1,17 +1,25 @@
 """The models a process holds: loaded once, chosen behind the page, and never replaced in silence."""
 
+import gc
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 from threading import Event, Thread
 
+import numpy as np
 import pytest
 
 from asr import catalogue
+from asr.bench.shapes import stretched
 from asr.choice import Choice
 from asr.config import Config
 from asr.errors import BackendUnavailable, UnknownModel
+from asr.held import held
 from asr.models import RETRY, Models
+from asr.scheduler import Schedulers
+from asr.types import Options, Segment
 from tests.speech import digits
 
 DIGITS = Path(__file__).parent / "models" / "whisper-digits"
@@ -217,8 +225,6 @@ def test_threads_of_ours_do_not_keep_the_process_alive(shelf):
 
 
 def test_a_real_model_in_a_directory_is_found_loaded_and_works():
-    from asr.types import Options
-
     models = Models(Config(model=str(DIGITS), device="cpu"))
     models.start()
     backend = models.get()
@@ -233,3 +239,188 @@ def test_a_real_model_in_a_directory_is_found_loaded_and_works():
 
 def test_the_real_fallback_loads():
     assert Models(Config(device="cpu")).get(catalogue.FALLBACK).spec == catalogue.FALLBACK
+
+
+# -- models that nobody uses
+
+
+class Engine:
+    """A backend that counts how many of its kind live."""
+
+    alive = 0
+
+    def __init__(self, spec: str):
+        self.spec, self.can, self.languages, self.device = (
+            spec,
+            frozenset({"batch"}),
+            frozenset({"en"}),
+            "cpu",
+        )
+        self.batch_size, self.window = 4, 30.0
+        Engine.alive += 1
+
+    def __del__(self):
+        Engine.alive -= 1
+
+    def transcribe(self, audio, options):
+        yield Segment(0.0, 1.0, " one")
+        yield Segment(1.0, 2.0, " two")
+
+    def transcribe_batch(self, windows, options):
+        return [list(self.transcribe(w, o)) for w, o in zip(windows, options, strict=True)]
+
+
+@pytest.fixture
+def resting():
+    """Models that rest after a minute, their clock, and the specs that were loaded."""
+    now, loaded = [0.0], []
+
+    def load(spec, device):
+        loaded.append(spec)
+        return Engine(spec)
+
+    gc.collect()
+    Engine.alive = 0
+    config = Config(model_idle_minutes=1.0)
+    return Models(config, load=load, choice=lambda: WHISPER, clock=lambda: now[0]), now, loaded
+
+
+def heard(backend) -> list[str]:
+    return [segment.text for segment in backend.transcribe(np.zeros(16_000, np.float32), Options())]
+
+
+def test_a_model_that_nobody_uses_goes_and_comes_back(resting):
+    models, now, loaded = resting
+    backend = models.get()
+    assert heard(backend) == [" one", " two"] and models.rest() == []
+    now[0] = 59.0
+    assert models.rest() == [] and Engine.alive == 1
+    now[0] = 61.0
+    assert models.rest() == [SMALL] and Engine.alive == 0
+    assert models.status().state == "ready" and "rests" in models.status().says
+    assert models.get() is backend and loaded == [SMALL]  # what it can is known without it
+    assert (backend.can, backend.languages, backend.batch_size) == ({"batch"}, {"en"}, 4)
+    assert len(backend.transcribe_batch([np.zeros(9)] * 2, [Options()] * 2)) == 2
+    assert loaded == [SMALL] * 2 and Engine.alive == 1 and models.status().says == f"{SMALL} is ready."
+
+
+def test_who_uses_a_model_holds_it(resting):
+    models, now, loaded = resting
+    backend = models.get()
+    segments = backend.transcribe(np.zeros(9), Options())
+    next(segments)  # in the middle of a recording
+    now[0] = 1000.0
+    assert models.rest() == []
+    with held(backend):
+        segments.close()
+        assert backend.users == 1
+        now[0] = 2000.0
+        assert models.rest() == [] and Engine.alive == 1
+    now[0] = 2059.0  # the minute counts from the last use
+    assert models.rest() == []
+    now[0] = 2061.0
+    assert models.rest() == [SMALL] and loaded == [SMALL]
+
+
+def test_a_live_stream_holds_its_model_also_when_nobody_speaks(resting):
+    models, now, _ = resting
+    schedulers = Schedulers()
+    try:
+        stream = schedulers.get(models.get()).open(Options(language="en"), lambda update: None)
+        now[0] = 1000.0
+        assert models.rest() == []
+        stream.close()
+        stream.close()
+        assert models.rest() == []
+        now[0] = 2000.0
+        assert models.rest() == [SMALL]
+    finally:
+        schedulers.close()
+
+
+def test_many_who_wake_a_model_load_it_once(resting):
+    models, now, loaded = resting
+    backend = models.get()
+    now[0] = 61.0
+    models.rest()
+    got = []
+    callers = [Thread(target=lambda: got.append(heard(backend))) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(10)
+    assert got == [[" one", " two"]] * 8 and loaded == [SMALL] * 2
+
+
+def test_a_model_on_its_way_back_is_told_as_loading(shelf):
+    now = [0.0]
+
+    def load(spec, device):
+        shelf.open.wait(10)
+        return Engine(spec)
+
+    config = Config(model_idle_minutes=1.0)
+    models = Models(config, load=load, choice=lambda: WHISPER, clock=lambda: now[0])
+    backend = models.get()
+    now[0] = 61.0
+    models.rest()
+    shelf.open.clear()
+    (caller := Thread(target=heard, args=(backend,))).start()
+    until(lambda: models.status().state == "loading")
+    shelf.open.set()
+    caller.join(10)
+    assert models.status().state == "ready"
+
+
+def test_a_model_that_cannot_come_back_is_an_error_and_tried_again():
+    now, broken = [0.0], []
+
+    def load(spec, device):
+        if broken:
+            raise RuntimeError("no space left on device\nand more")
+        return Engine(spec)
+
+    config = Config(model_idle_minutes=1.0)
+    models = Models(config, load=load, choice=lambda: WHISPER, clock=lambda: now[0])
+    backend = models.get()
+    now[0] = 61.0
+    models.rest()
+    broken.append(True)
+    with pytest.raises(BackendUnavailable, match=r"could not be loaded: no space left on device\."):
+        heard(backend)
+    broken.clear()
+    assert heard(backend) == [" one", " two"]
+
+
+def test_without_the_setting_a_model_stays_what_it_is(shelf):
+    assert Models(Config(), load=shelf.load, choice=lambda: WHISPER).get() == f"the backend of {SMALL}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads from /proc what memory is ours")
+def test_a_real_model_gives_its_memory_back_and_hears_the_same_afterwards(tmp_path):
+    stretched(DIGITS, "tiny", tmp_path)
+    program = (
+        "import sys\n"
+        "from asr.config import Config\n"
+        "from asr.models import Models\n"
+        "from asr.types import Options\n"
+        "from tests.speech import digits\n"
+        "def mine():\n"
+        "    with open('/proc/self/status') as f:\n"
+        "        return next(int(line.split()[1]) for line in f if line.startswith('RssAnon')) / 1024\n"
+        "now = [0.0]\n"
+        "config = Config(model=sys.argv[1], device='cpu', model_idle_minutes=1)\n"
+        "models = Models(config, clock=lambda: now[0])\n"
+        "audio, _ = digits('seven three one')\n"
+        "backend = models.get()\n"
+        "hear = lambda: [s.text for s in backend.transcribe(audio, Options(language='en'))]\n"
+        "first, full = hear(), mine()\n"
+        "now[0] = 61\n"
+        "assert models.rest()\n"
+        "rested = mine()\n"
+        "assert hear() == first\n"
+        "print(full, rested)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    full, rested = map(float, subprocess.check_output(command, text=True).split())
+    assert full - rested > (tmp_path / "model.bin").stat().st_size / 2**20

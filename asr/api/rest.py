@@ -26,6 +26,7 @@ from asr.api.server import Server
 from asr.audio import Limits, Recording, decode
 from asr.backends import Backend, check
 from asr.errors import AudioError, TooLarge, Unsupported
+from asr.held import held
 from asr.pipeline import transcribe
 from asr.types import Options, Segment, Task, Transcript
 
@@ -100,7 +101,7 @@ async def recognising(server: Server, ask: schema.Translation, form: upload.Form
     options = options_for(ask, backend, task)
     limits = Limits.of(server.config)
     async with server.places.turn_for(form.size):
-        with await anyio.to_thread.run_sync(_decoded, form, limits) as recording:
+        with held(backend), await anyio.to_thread.run_sync(_decoded, form, limits) as recording:
             shared = server.schedulers.get(backend).files  # live speech goes before recordings
             vad = chunking.detector(server.vad, getattr(ask, "chunking_strategy", None))
             segments = transcribe(recording, shared, options, vad=vad)

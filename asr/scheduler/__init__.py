@@ -22,10 +22,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from asr.backends import Backend
 from asr.errors import Busy
+from asr.held import held
 from asr.live import LiveTranscriber, Update
 from asr.live.pace import NORMAL, Pace
 from asr.live.passes import Pass, Rank, hear
@@ -61,6 +63,7 @@ class Scheduler:
         self._new = partial(policy, backend, pace=pace, vad=vad)
         self._batching = Batching(backend.batch_size if batching and "batch" in backend.can else 1)
         self._streams: list[LiveStream] = []
+        self._hold = ExitStack()  # on the model, while there are streams
         self._lock = threading.Lock()
         self._turns = Turns()
         self.files: Backend = Shared(backend, self._turns, self._room)
@@ -84,6 +87,8 @@ class Scheduler:
                     "Try again in a few minutes, or let the server's owner allow more.",
                 )
             stream = LiveStream(self._new(options), on_update, self._news.set, self._forget)
+            if not self._streams:
+                self._hold.enter_context(held(self.backend))
             self._streams.append(stream)
             self._counts["opened"] += 1
             return stream
@@ -119,6 +124,8 @@ class Scheduler:
         with self._lock:
             if stream in self._streams:
                 self._streams.remove(stream)
+                if not self._streams:
+                    self._hold.close()
 
     # -- the ears' thread
 
