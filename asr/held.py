@@ -76,6 +76,11 @@ class Held:
         _give_back()
         return True
 
+    def wake(self) -> None:
+        """Load the engine if it is away. Raises what loading raises."""
+        with self.held():
+            self._awake()
+
     def _awake(self) -> Backend:
         """The engine, loaded if need be; by whoever holds it, so it stays. Raises what loading raises."""
         if engine := self._engine:
@@ -110,7 +115,7 @@ class Held:
 
 def held(backend: Backend) -> AbstractContextManager[None]:
     """Keeps it from being let go for the while, if it can be."""
-    return backend.held() if isinstance(backend, Held) else nullcontext()
+    return getattr(backend, "held", nullcontext)()
 
 
 def _give_back() -> None:

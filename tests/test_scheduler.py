@@ -12,6 +12,7 @@ from asr.bench.soak import voice
 from asr.bench.soak.engines.synthetic import Synthetic
 from asr.config import Config
 from asr.errors import BackendUnavailable, Busy, Unsupported
+from asr.held import Held, held
 from asr.scheduler import Scheduler, Schedulers
 from asr.scheduler.batching import Batching
 from asr.scheduler.turns import Shared, Turns
@@ -447,6 +448,13 @@ def test_a_machine_that_changes_is_noticed():
 
 
 # -- recordings on the same model
+
+
+def test_who_holds_what_recordings_use_holds_the_model(opened):
+    model = Held(Tones(), Tones)
+    with held(opened(model).files):
+        assert model.users == 1
+    assert model.users == 0
 
 
 def test_recordings_go_through_the_same_model(opened):

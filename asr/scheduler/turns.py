@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
 from asr.audio import Recording
 from asr.backends import Ability, Backend
+from asr.held import held
 from asr.types import Options, Segment
 
 SHARE = 4  # when live speech leaves no room, recordings wait this many times as long as their calls take
@@ -104,6 +105,9 @@ class Shared:
 
     def hear(self, recording: Recording, options: Options) -> Iterator[Segment]:
         return self._backend.hear(recording, options)  # the work is done elsewhere, and has its turns there
+
+    def held(self) -> AbstractContextManager[None]:
+        return held(self._backend)
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         return self._backend.prepare(audio)  # needs no engine, so no turn either

@@ -19,9 +19,9 @@ from threading import Thread
 
 from asr import backends
 from asr.bench.soak import trouble
+from asr.bench.soak.server import APP
 
 HERE = Path(__file__).parent
-APP = HERE.parents[2] / "app.py"
 
 
 def main() -> None:
