@@ -156,7 +156,7 @@ class Connection:
         try:
             order = json.loads(text) if len(text) <= MOST_TEXT else None
             kind = order["type"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             kind = None
         if kind == "start":
             at = order.get("at")

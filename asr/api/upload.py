@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
@@ -68,7 +68,7 @@ async def receive(request: Request, most: int, known: Collection[str]) -> Form:
         return reader.form
     except BaseException as e:
         reader.form.close()
-        if isinstance(e, MultipartParseError):
+        if isinstance(e, FormParserError):
             raise Refused(f"The form cannot be read: {e}.") from e
         raise
 

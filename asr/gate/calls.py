@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from asr.api import errors
 from asr.api.errors import Refused
 
 HEART, RUN, JOIN = "/gradio_api/heartbeat/", "/gradio_api/run/predict", "/gradio_api/queue/join"
+EVENTS = "/gradio_api/queue/data"
 CALLS = (RUN, JOIN, "/gradio_api/cancel", "/gradio_api/reset")
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PLAIN = (str, int, float, bool, type(None))
@@ -46,7 +48,18 @@ class Calls:
         if not sound:
             answer = errors.sentence(Refused("This is no call of the page's.", "Reload the page."))
             return await answer(scope, receive, send)
+        if scope["path"] == EVENTS:
+            return await self._events(scope, receive, send)
         await self.app(scope, receive, _mild(send) if scope["path"] == RUN else send)
+
+    async def _events(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A stream for a session that there is not says so in an event, then breaks: here it ends."""
+        try:
+            await self.app(scope, receive, send)
+        except RuntimeError as e:
+            if not isinstance(e.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _call(self, path: str, data: bytes) -> bool:
         """Whether `data` is a call of one of the page's functions, or ends one."""

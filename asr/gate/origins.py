@@ -6,6 +6,7 @@ CORS header unless the owner named the site in ASR_CORS, and then only below /v1
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -14,6 +15,8 @@ from starlette.responses import Response
 from asr.api.errors import Refused
 from asr.gate import paths
 
+HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9._-]*)(:\d{0,4}|:[1-6]\d{4})?"
+ADDRESS = re.compile(rf"null|([a-z][a-z0-9+.-]*://)?{HOST}", re.I)
 METHODS = "GET, POST, DELETE, OPTIONS"
 HEADERS = "Authorization, Content-Type"
 
@@ -21,11 +24,8 @@ HEADERS = "Authorization, Content-Type"
 def check(asking: HTTPConnection) -> None:
     """Raise Refused (400) at a Host or an Origin that is no address: whoever reads it later relies on it."""
     for name in ("host", "x-forwarded-host", "origin"):
-        value = asking.headers.get(name, "")
-        try:
-            urlsplit(value if "//" in value else f"//{value}").port  # noqa: B018 - raises as it is read
-        except ValueError:
-            raise Refused(f"The header {name.title()} is no address.", "Send the server's own.") from None
+        if not ADDRESS.fullmatch(asking.headers.get(name, "")):
+            raise Refused(f"The header {name.title()} is no address.", "Send the server's own.")
 
 
 def admit(asking: HTTPConnection) -> None:
