@@ -22,7 +22,7 @@ CLEANING = (1800, 6 * 3600)
 
 
 def build(models: Models, config: Config, tabs: Mapping[str, Tab], own: Mapping[str, Tab] | None = None):
-    """The page with these tabs, by the names that `page.*` has for them; those of `own` only the owner sees."""
+    """The page with these tabs, by the names in `page.*`; those of `own` only the owner sees."""
     theme.dress()
     look = {"title": "Parlance", "theme": theme.gradio()}
     with drawing(), gr.Blocks(**look, analytics_enabled=False, delete_cache=CLEANING) as page:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from asr import catalogue, languages, machine
 from asr.diarize import RUNGS, Count
 from asr.errors import Unsupported
+from asr.jobs import Wishes
 from asr.models import Models
 from ui import render
 from ui.language import say, sentence
@@ -59,6 +60,12 @@ def count(text: str) -> tuple[int | None, int | None, int | None]:
     first, last = (int(n) if n else None for n in found.groups())
     given = Count(first) if last is None else Count(low=first, high=last)  # raises for impossible ones
     return given.exact, given.low, given.high
+
+
+def wishes(model: str, language: str, task: str, hotwords: str, rung: str, speakers: str) -> Wishes:
+    """What the fields of the Recording tab ask for. Raises Unsupported."""
+    exact, low, high = count(speakers) if rung != "none" else (None, None, None)
+    return Wishes(model, language, task, (hotwords or "").strip(), False, rung, exact, low, high)
 
 
 def offered(models: Models, spec: str, ability: str, info: str = "") -> dict:

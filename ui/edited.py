@@ -20,6 +20,7 @@ from asr.jobs import Job, Store
 from asr.speakers import names
 from asr.text.wording import words
 from asr.types import Segment, Transcript, Turn, Word
+from ui.language import sentence
 from ui.render import model_name
 from ui.revised import retold, revised
 
@@ -196,11 +197,11 @@ def progress(job: Job) -> dict:
         "progress": round(job.progress, 3),
         "duration": job.duration,
         "model": model_name(job.model) if job.model else "",
-        "says": job.says,
-        "timed": job.timed,
-        "damage": job.damage,
-        "what": job.what,
-        "fix": job.fix,
+        "says": sentence(job.says),
+        "timed": sentence(job.timed),
+        "damage": sentence(job.damage),
+        "what": sentence(job.what),
+        "fix": sentence(job.fix),
         "version": job.version,
         "revision": job.revision,
     }

@@ -1,6 +1,6 @@
 """The editor: a page of its own for each recording, where people read, hear, correct and take away.
 
-    GET  /recordings/{id}                     the page, the same for everybody; it asks for the rest
+    GET  /recordings/{id}                     the page, in the reader's language; it asks for the rest
     GET  /recordings/{id}/document            the text; ?since=7 what changed since revision 7
     POST /recordings/{id}/edits               {"revision": 7, "since": 7, "operations": [...]}
     POST /recordings/{id}/speakers            {"rung": "auto", "exact": 3}: find the speakers again
@@ -17,7 +17,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from urllib.parse import quote
 
 from starlette.requests import HTTPConnection, Request
@@ -25,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from asr import edits
+from asr import edits, locales
 from asr.api.errors import Refused
 from asr.diarize import RUNGS, Count
 from asr.errors import Conflict, UnknownJob, Unsupported
@@ -33,12 +32,13 @@ from asr.formats import FORMATS, MEDIA_TYPE, SUFFIX, export
 from asr.jobs import Job
 from asr.jobs.worker import Worker
 from asr.types import Transcript
-from ui import sound, visitor
+from ui import language, sound, visitor
 from ui.edited import Desk, Edited, bare, lines, news, progress, retelling, shown
-from ui.files import played
+from ui.files import played, title
 from ui.theme import ASSETS
 
 PAGE = ASSETS / "editor"
+SPOKEN = ("editor", "live", "player", "report", "rung", "shelf")  # what its scripts say
 MOST_BYTES = 2**20  # of a request
 MOST_AT_ONCE = 200  # operations
 POLICY = (
@@ -73,11 +73,16 @@ def routes(worker: Worker, admit: Admit) -> list[BaseRoute]:
 
 
 async def page(request: Request) -> Response:
-    """The same for every recording: what it shows it asks for itself, as the browser it runs in."""
-    text = (PAGE / "page.html").read_text(encoding="utf-8")
+    """The same for every recording, in the reader's language: what it shows it asks for itself."""
+    spoken = language.of(request)
+    with language.speaking(spoken):
+        text = language.filled((PAGE / "page.html").read_text(encoding="utf-8"))
+    text = text.replace('lang="en"', f'lang="{locales.tag(spoken)}"', 1)
+    text = text.replace("</head>", f"{language.words(spoken, *SPOKEN)}</head>", 1)
     headers = {
         "Content-Security-Policy": POLICY,
         "Cache-Control": "no-cache",
+        "Vary": "Accept-Language",
         "Referrer-Policy": "no-referrer",
     }
     return HTMLResponse(text, headers=headers)
@@ -118,7 +123,7 @@ class Editor:
             raise Refused(f"There is no format {name[:40]!r}.", f"There are: {', '.join(FORMATS)}.")
         wanted = {what: request.query_params.get(what, "0") == "1" for what in ("speakers", "times")}
         made = await asyncio.to_thread(lambda: export(self._text(job, request.query_params), name, **wanted))
-        file = quote(f"{Path(job.name).stem or 'recording'}{SUFFIX[name]}", safe="")
+        file = quote(f"{title(job.name)}{SUFFIX[name]}", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{file}", "Cache-Control": "no-store"}
         return Response(made, media_type=MEDIA_TYPE[name], headers=headers)
 

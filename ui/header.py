@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import gradio as gr
 
-from asr.config import space
+from asr.config import Config, space
 from asr.models import Models, Status
 from ui import render
 from ui.language import say
@@ -20,6 +22,7 @@ def draw(page: gr.Blocks, models: Models) -> None:
         line = gr.HTML(model_line(models), padding=False)
         again = gr.Button(say("model.again"), size="sm", visible=False, scale=0)
     banner = gr.HTML(padding=False, visible=False)
+    gr.HTML(render.welcome(privacy(models.config)), padding=False)
     clock = gr.Timer(SOON)
 
     def look():
@@ -38,6 +41,15 @@ def draw(page: gr.Blocks, models: Models) -> None:
     quiet = {"queue": False, "show_progress": "hidden", "api_name": False}
     gr.on([page.load, clock.tick], look, None, [line, banner, again, clock], **quiet)
     again.click(retry, None, clock, **quiet)
+
+
+def privacy(config: Config) -> list[str]:
+    """What happens to what people say: true sentences, by what this server is told to do."""
+    host = urlsplit(config.endpoint_url).hostname
+    relayed = config.turn or config.ice_servers
+    heard = say("about.remote", host=host) if host else say("about.relayed" if relayed else "about.here")
+    kept = say("about.hours", hours=f"{config.keep_hours:g}") if config.keep_hours else say("about.forever")
+    return [heard, say("about.spoken", hours=f"{config.live_keep_hours:g}"), kept, say("about.owner")]
 
 
 def model_line(models: Models) -> str:

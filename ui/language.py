@@ -16,11 +16,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 
 from gradio.context import LocalContext
 from starlette.requests import HTTPConnection
 
 from asr import locales
+from asr.errors import ASRError
 
 # Private characters around a key and its values, for they need no escaping: mark, value, equals, end.
 MARK, VALUE, IS, END = "\ue000", "\ue001", "\ue002", "\ue003"
@@ -74,6 +76,13 @@ def sentence(said: str) -> str:
     return said if reader() == NOBODY else locales.sentence(reader(), said)
 
 
+def translated(error: ASRError) -> ASRError:
+    """The same error in the reader's language, as far as we have its sentences there."""
+    said = copy(error)  # others may be told the same one
+    said.what, said.fix = sentence(error.what), sentence(error.fix)
+    return said
+
+
 def told(page: str, language: str) -> str:
     """A text with marks, said in a language; they may stand in one another's values."""
 
@@ -92,12 +101,13 @@ def filled(html: str) -> str:
 
 
 def words(language: str, *sections: str) -> str:
-    """For assets/say.js: the language, and the texts of some sections, as an element that runs nothing."""
-    known = {"lang": tag(language), "texts": locales.section(language, sections)}
+    """For assets/say.js: the language, and the texts of some sections, as an element that runs nothing.
+
+    What the server says in English while somebody speaks comes in pairs, with what it is here.
+    """
+    texts = locales.section(language, sections)
+    heard = [key for key in locales.texts("en") if key.startswith("sentence.live_") and language != "en"]
+    live = [(locales.texts("en")[key], locales.texts(language)[key]) for key in heard]
+    known = {"lang": locales.tag(language), "texts": texts, "said": live}
     said = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
     return f'<script type="application/json" id="parlance-texts">{said}</script>'
-
-
-def tag(language: str) -> str:
-    """As `lang` says it."""
-    return locales.TAGS.get(language, language)

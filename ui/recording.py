@@ -7,6 +7,7 @@ secret and the recordings it shows. So a page goes on after a refresh, and after
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -15,10 +16,10 @@ import gradio as gr
 from asr import languages
 from asr.config import Config
 from asr.errors import ASRError
-from asr.jobs import Job, Wishes, Worker
+from asr.jobs import Job, Worker, tracks
 from asr.jobs.job import todo
 from asr.models import Models
-from ui import choices, following, render
+from ui import choices, files, following, render
 from ui.following import GONE, asked, followed, refused
 from ui.language import say
 
@@ -46,7 +47,15 @@ def _source(config: Config) -> dict:
     another = gr.Button(
         say("recording.others"), size="sm", visible=False, elem_id="another", elem_classes="quiet"
     )
-    return dict(source=source, picked=picked, who=who, chosen=chosen, another=another)
+    together = gr.Checkbox(
+        label=say("recording.together"),
+        info=say("recording.together_says"),
+        visible=False,
+        elem_id="together",
+    )
+    return dict(
+        source=source, picked=picked, who=who, chosen=chosen, another=another, together=together
+    )
 
 
 def _wishes(models: Models, config: Config) -> dict:
@@ -118,11 +127,12 @@ def _connect_model(page: gr.Blocks, at: SimpleNamespace, models: Models) -> None
 
 def _connect_work(page: gr.Blocks, at: SimpleNamespace, models: Models, worker: Worker) -> None:
     desk = Desk(at, models, worker)
-    wishes = [at.model, at.language, at.task, at.hotwords, at.rung, at.count]
+    wishes = [at.together, at.model, at.language, at.task, at.hotwords, at.rung, at.count]
     told = [
         at.source,
         at.chosen,
         at.another,
+        at.together,
         at.start,
         at.stop,
         at.player,
@@ -154,14 +164,18 @@ class Desk:
         except ASRError as e:
             yield refused(self.at, e)
             return
-        yield self._chosen(jobs) | {self.at.news: render.ready(), self.at.start: gr.Button(interactive=True)}
+        yield self._ready(jobs)
 
-    async def go(self, who: str, model: str, language: str, task: str, hotwords: str, rung: str, count: str):
-        """Queue them, then follow them."""
+    async def go(self, who: str, together: bool, *asked: str):
+        """Queue them, then follow them; `asked` is what choices.wishes makes wishes of."""
         try:
-            exact, low, high = choices.count(count) if rung != "none" else (None, None, None)
-            wishes = Wishes(model, language, task, (hotwords or "").strip(), False, rung, exact, low, high)
+            wishes = choices.wishes(*asked)
             jobs = await asyncio.to_thread(self._mine, who)
+            if together and len(jobs) > 1:
+                names = files.titles(job.name for job in jobs)
+                jobs = [await asyncio.to_thread(tracks.join, self.store, jobs, names)]
+                wishes = replace(wishes, rung="channels", exact=None, low=None, high=None)
+                yield self._chosen(jobs)
             for job in jobs:
                 if job.state not in ("waiting", "working"):
                     await asyncio.to_thread(self.worker.submit, job.id, wishes, todo(job, wishes))
@@ -180,10 +194,7 @@ class Desk:
         if not jobs:
             yield {self.at.stop: gr.Button(visible=False)}
         elif any(job.state == "uploading" for job in jobs):
-            yield self._chosen(jobs) | {
-                self.at.news: render.ready(),
-                self.at.start: gr.Button(interactive=True),
-            }
+            yield self._ready(jobs)
         else:
             yield self._chosen(jobs)
             async for changes in self._follow(who, jobs):
@@ -196,6 +207,7 @@ class Desk:
             at.source: gr.HTML(visible=True),
             at.chosen: gr.HTML("", **GONE),
             at.another: gr.Button(**GONE),
+            at.together: gr.Checkbox(False, **GONE),
             at.start: gr.Button(visible=True, interactive=False),
             at.stop: gr.Button(**GONE),
             at.player: gr.HTML("", **GONE),
@@ -225,14 +237,24 @@ class Desk:
         shown = [job for job in jobs if job.id in ids and self.store.arrived(job) >= min(job.bytes, 1)]
         return shown or [job for job in jobs if job.state in ("waiting", "working")][:1]
 
+    def _ready(self, jobs: list[Job]) -> dict:
+        """They have come; several may be one conversation."""
+        at, several = self.at, 1 < len(jobs) <= tracks.MOST
+        return self._chosen(jobs) | {
+            at.news: render.ready(),
+            at.start: gr.Button(interactive=True),
+            at.together: gr.Checkbox(False, visible=several),
+        }
+
     def _chosen(self, jobs: list[Job]) -> dict:
         at, store = self.at, self.store
-        files = [(j.id, j.name, render.size(store.arrived(j))) for j in jobs]
+        given = [(j.id, j.name, render.size(store.arrived(j))) for j in jobs]
         sound = following.address(self.worker, jobs[0]) if len(jobs) == 1 else ""
         return following.cleared(at) | {
             at.source: gr.HTML(**GONE),
-            at.chosen: gr.HTML(render.chosen(files), visible=True),
+            at.chosen: gr.HTML(render.chosen(given), visible=True),
             at.another: gr.Button(visible=True),
+            at.together: gr.Checkbox(False, **GONE),
             at.player: gr.HTML(render.player(sound), visible=True) if sound else gr.HTML("", **GONE),
         }
 

@@ -28,6 +28,12 @@ _SHAPES = {
     "error": '<circle cx="12" cy="12" r="9"/><path d="M12 7v6M12 16.5v.1"/>',
     "upload": '<path d="M12 15.5V4M7.5 8 12 3.5 16.5 8"/>'
     '<path d="M4 15v3.5A1.5 1.5 0 0 0 5.5 20h13a1.5 1.5 0 0 0 1.5-1.5V15"/>',
+    "mic": '<rect x="9" y="3" width="6" height="11.5" rx="3"/>'
+    '<path d="M5.5 11.5a6.5 6.5 0 0 0 13 0M12 18v3"/>',
+    "list": '<path d="M8.5 6h12M8.5 12h12M8.5 18h12M4 6h.1M4 12h.1M4 18h.1"/>',
+    "lock": '<rect x="5" y="10.5" width="14" height="9.5" rx="2"/><path d="M8 10.5V8a4 4 0 0 1 8 0v2.5"/>',
+    "help": '<circle cx="12" cy="12" r="9"/><path d="M9.5 9.5a2.5 2.5 0 1 1 3.6 2.2c-.8.4-1.1.9-1.1 1.8"/>'
+    '<path d="M12 16.7v.1"/>',
     "sound": '<path d="M4 10v4M8 6.5v11M12 3.5v17M16 7.5v9M20 10.5v3"/>',
 }
 
@@ -94,8 +100,23 @@ def masthead(assets: str, space: str = "") -> str:
         f'<header class="masthead"><img src="{assets}/logo.svg" alt="" width="38" height="38">'
         f"<div><h1>Parlance</h1><p>{say('page.tagline')}</p></div>"
         f'<span class="end"></span>{link if space else ""}'
+        f'<button type="button" class="icon about" aria-label="{say("about.open")}" aria-controls="about">'
+        f"{icon('help')}</button>"
         f'<button type="button" class="icon theme" aria-label="{say("page.theme")}">'
         f"{icon('moon', 'moon')}{icon('sun', 'sun')}</button></header>"
+    )
+
+
+def welcome(private: Iterable[str]) -> str:
+    """What the tabs are for, and what happens to what people say; until they have read it (parlance.js)."""
+    ways = "".join(
+        f"<li>{icon(sign)}<div><b>{say(f'page.{tab}')}</b><p>{say(f'about.{tab}')}</p></div></li>"
+        for tab, sign in (("live", "mic"), ("recording", "upload"), ("recordings", "list"))
+    )
+    return (
+        f'<section class="welcome" id="about" aria-label="{say("about.title")}"><ul>{ways}</ul>'
+        f'<p class="private">{icon("lock")}<span>{escape(" ".join(private))}</span></p>'
+        f'<button type="button" class="understood">{say("about.close")}</button></section>'
     )
 
 
@@ -106,18 +127,19 @@ def model_line(state: str, name: str, where: str, why: str) -> str:
     runs = say(f"model.{state}", **named) if name else say(nobody)
     return (
         f'<div class="model" role="status"><span class="dot {state}"></span><span>{runs}</span>'
-        f'<span class="why">{_with_code(sentence(why))}</span></div>'
+        f'<span class="why">{with_code(sentence(why))}</span></div>'
     )
 
 
 def notice(kind: str, what: str, fix: str = "", css: str = "") -> str:
     """A sentence of the page or of the server in its place; `kind` is info, warn or error."""
-    said = "".join(f"<p>{_with_code(sentence(s))}</p>" for s in (what, fix) if s)
+    said = "".join(f"<p>{with_code(sentence(s))}</p>" for s in (what, fix) if s)
     role = "alert" if kind == "error" else "status"
     return f'<div class="notice {kind} {css}" role="{role}">{icon(kind)}<div>{said}</div></div>'
 
 
-def _with_code(text: str) -> str:
+def with_code(text: str) -> str:
+    """Escaped, and what it tells people to type set as code."""
     return _COMMAND.sub(lambda m: f"<code>{m[0].strip('`')}</code>", escape(text))
 
 

@@ -82,7 +82,7 @@ def dress() -> None:
     """Put our shell around every Gradio page of this process."""
     page = (Path(STATIC_TEMPLATE_LIB) / INDEX).read_text(encoding="utf-8")
     templates.env.filters |= {
-        "lang": lambda asking: language.tag(language.of(asking)),
+        "lang": lambda asking: locales.tag(language.of(asking)),
         "text": lambda key, asking: locales.text(language.of(asking), key),
         "told": lambda page, asking: Markup(language.told(str(page), language.of(asking))),
         "words": lambda asking: Markup(language.words(language.of(asking), *SPOKEN)),
@@ -113,7 +113,9 @@ def head() -> str:
         f'<link rel="icon" type="image/svg+xml" href="{URL}/logo.svg">'
         # Before anything is painted: a page that is to be dark must not flash white.
         "<script>document.documentElement.dataset.theme = localStorage.getItem('parlance-theme')"
-        " ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')</script>"
+        " ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');"
+        # And what was read once must not push the page down again.
+        "document.documentElement.toggleAttribute('data-read', !!localStorage.getItem('parlance-read'))</script>"
         f"{{{{ request | words }}}}{styles}{scripts}"
     )
 

@@ -12,12 +12,13 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from asr.api.body import read
 from asr.api.errors import Refused, sentence
-from asr.errors import ASRError, TooLarge
+from asr.errors import ASRError, Cancelled, TooLarge
+from ui import language
 
 HEADER = "X-Parlance-Browser"
 SECRET = range(32, 129)  # characters of a secret: 32 random bytes in hex or base64
@@ -55,13 +56,19 @@ async def body(request: Request, most: int) -> dict:
 
 
 def told(handler: Handler) -> Handler:
-    """`handler`, whose errors become JSON: {"error": {"what", "fix"}}."""
+    """`handler`, who speaks the language of who asks; its errors become JSON: {"error": {"what", "fix"}}."""
 
     async def answered(request: Request) -> Response:
+        with language.speaking(language.of(request)):
+            return await _answered(request)
+
+    async def _answered(request: Request) -> Response:
         try:
             return await handler(request)
         except ASRError as e:
-            return sentence(e)
+            return sentence(language.translated(e))
+        except ClientDisconnect:
+            return sentence(Cancelled("The client went away while sending."))
         except asyncio.CancelledError:
             raise
         except Exception:

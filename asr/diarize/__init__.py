@@ -34,13 +34,15 @@ def diarize(
     count: Count = Count(),  # noqa: B008
     *,
     source: Path | Sequence[Path] | None = None,
+    names: Sequence[str] = (),
     config: Config,
     progress: Callable[[float], None] | None = None,
 ) -> Diarization:
     """Who spoke when in the whole recording, by this rung of RUNGS; "auto" takes the best there is.
 
     `source` is the file the recording was decoded from, or the files, one per speaker, that were added
-    up to it (`asr.audio.together`): their channels may tell the speakers apart. `progress` is told the
+    up to it (`asr.audio.channels.together`): their channels may tell the speakers apart. `names` are
+    those of the speakers in such files. `progress` is told the
     part done, in [0, 1], at least twice a second; what it raises stops the work and comes through.
 
     Raises ASRError, with what to do about it, when a rung that was named cannot run, and when even the
@@ -53,7 +55,8 @@ def diarize(
         return Diarization((), (), "none", "Speakers were not told apart: nobody asked for it.")
     sources = () if source is None else (source,) if isinstance(source, (str, Path)) else tuple(source)
     ask = Ask(recording, count, tuple(map(Path, sources)), config, progress or (lambda _: None))
-    return numbered(WAYS[rung](ask) if rung in WAYS else _best(ask))
+    found = WAYS[rung](ask) if rung in WAYS else _best(ask)
+    return numbered(found, names if found.by == "channels" else ())
 
 
 def _best(ask: Ask) -> Diarization:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from asr.errors import Unsupported
@@ -53,11 +54,15 @@ class Diarization:
         return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
 
 
-def numbered(found: Diarization) -> Diarization:
-    """The same in time order, with "Speaker 1", "Speaker 2", ... in the order in which they first speak."""
+def numbered(found: Diarization, called: Sequence[str] = ()) -> Diarization:
+    """The same in time order, with "Speaker 1", "Speaker 2", ... in the order in which they first speak.
+
+    Where it is known how they are `called`, `found` has their numbers in that list: "0", "1", ...
+    """
     both = [sorted(turns, key=lambda t: (t.start, t.end)) for turns in (found.turns, found.exclusive)]
     names: dict[str, str] = {}
     for turn in [*both[0], *both[1]]:
-        names.setdefault(turn.speaker, f"Speaker {len(names) + 1}")
+        number = f"Speaker {len(names) + 1}"
+        names.setdefault(turn.speaker, called[int(turn.speaker)] if called else number)
     turns, exclusive = (tuple(replace(t, speaker=names[t.speaker]) for t in turns) for turns in both)
     return replace(found, turns=turns, exclusive=exclusive)

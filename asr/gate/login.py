@@ -11,6 +11,8 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 from urllib.parse import parse_qs, quote
@@ -19,6 +21,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive
 
+from asr import locales
 from asr.api import body
 from asr.api.errors import Refused
 from asr.errors import ConfigError
@@ -31,6 +34,9 @@ STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif
 place-content:center;min-height:90vh;margin:0}form{display:grid;gap:1rem;width:min(20rem,80vw)}
 input,button{font:inherit;padding:.6rem .8rem;border-radius:.5rem;border:1px solid #8888}
 h1,p{margin:0}"""
+
+
+Say = Callable[[str], str]  # the text of a key, in the reader's language
 
 
 class Login:
@@ -56,8 +62,11 @@ class Login:
         raise Refused("This page needs its password.", "Open /login.", status=401)
 
     async def _form(self, request: Request, inside: bool) -> Response:
+        language = locales.wanted(request.headers.get("accept-language", ""))
+        say = partial(locales.text, language)
         if request.method != "POST":
-            return _page(_signed_in() if inside else _ask(request.query_params.get("next", "")))
+            asked = request.query_params.get("next", "")
+            return _page(language, _signed_in(say) if inside else _ask(say, asked))
         too_long = Refused("This is no password.", "Type it into the form.", status=413)
         sent = await body.read(request, MOST, too_long)
         fields = parse_qs(sent.decode(errors="replace"))
@@ -65,7 +74,7 @@ class Login:
         self._wrong.allow(neighbourhood(request))  # first: a right guess must not pass either
         if not hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._password):
             self._wrong.take(neighbourhood(request))
-            return _page(_ask(to, "That is not the password."), 401)
+            return _page(language, _ask(say, to, say("login.wrong")), 401)
         until = int(time.time()) + DAYS * 86_400
         answer = RedirectResponse(f".{to}" if _inner(to) else "./", 303)
         return self._cookie(answer, request, f"{until}.{self._sign(until)}", DAYS * 86_400)
@@ -109,26 +118,27 @@ def _inner(to: str) -> bool:
     return to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable()
 
 
-def _ask(to: str, complaint: str = "") -> str:
+def _ask(say: Say, to: str, complaint: str = "") -> str:
     said = f"<p role=alert>{escape(complaint)}</p>" if complaint else ""
     return (
         f"<form method=post action=login><h1>Parlance</h1>{said}"
         f'<input type=hidden name=next value="{escape(to)}">'
-        "<label for=password>Password</label>"
+        f"<label for=password>{say('login.password')}</label>"
         "<input id=password name=password type=password autocomplete=current-password required autofocus>"
-        "<button>Open</button></form>"
+        f"<button>{say('login.open')}</button></form>"
     )
 
 
-def _signed_in() -> str:
+def _signed_in(say: Say) -> str:
     return (
-        "<form method=post action=logout><h1>Parlance</h1><p>You are logged in.</p>"
-        "<a href='./'>To the page</a><button>Log out</button></form>"
+        f"<form method=post action=logout><h1>Parlance</h1><p>{say('login.inside')}</p>"
+        f"<a href='./'>{say('login.page')}</a><button>{say('login.out')}</button></form>"
     )
 
 
-def _page(inner: str, status: int = 200) -> Response:
+def _page(language: str, inner: str, status: int = 200) -> Response:
     head = "<meta charset=utf-8><meta name=viewport content='width=device-width'><title>Parlance</title>"
-    text = f"<!doctype html><html lang=en>{head}<style>{STYLE}</style><main>{inner}</main></html>"
+    html = f"<html lang={locales.tag(language)}>"
+    text = f"<!doctype html>{html}{head}<style>{STYLE}</style><main>{inner}</main></html>"
     policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
     return HTMLResponse(text, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})

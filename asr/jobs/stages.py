@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from asr import audio, pipeline
-from asr.audio import SAMPLE_RATE, Limits, Recording
+from asr.audio import SAMPLE_RATE, Limits, Recording, channels
 from asr.backends import Backend
 from asr.config import Config
 from asr.errors import Cancelled
+from asr.held import held
+from asr.jobs import tracks
 from asr.jobs.job import Job
 from asr.jobs.store import Store
 from asr.types import Options, Segment
@@ -64,12 +66,17 @@ def decode(work: Work) -> None:
     for left in store.folder(job.id).glob("*.part"):  # by a server that was killed
         left.unlink()
     limits = Limits.of(config)
-    source, target = store.source(job), store.audio(job)
+    source, target, parts = store.source(job), store.audio(job), tracks.files(store, job)
 
     def tell(seconds: float) -> None:
         work.tell(duration=seconds)
 
-    with audio.decode(source, limits, into=target, progress=tell) as recording:
+    decoded = (
+        channels.together(parts, limits, into=target)
+        if parts
+        else audio.decode(source, limits, into=target, progress=tell)
+    )
+    with decoded as recording:
         facts = {"duration": recording.duration, "damage": recording.damage}
         store.skip(job.id, "decode", bytes=store.size(job.id), **facts)
 
@@ -79,7 +86,7 @@ def transcribe(work: Work) -> None:
     job, store = work.job, work.store
     backend = work.tools.model(job.wishes.model or None)
     store.note(job.id, model=backend.spec)
-    with Recording.open(store.audio(job)) as whole:
+    with held(backend), Recording.open(store.audio(job)) as whole:
         for n, segment in _heard(work, whole, backend, store.heard(job.id)):
             work.go_on()
             store.hear(job.id, n, segment)
@@ -124,13 +131,14 @@ def diarize(work: Work) -> None:
     from asr.diarize import Count, diarize
 
     job, store = work.job, work.store
-    wishes = job.wishes
+    wishes, parts = job.wishes, tracks.files(store, job)
     with Recording.open(store.audio(job)) as recording:
         found = diarize(
             recording,
             wishes.rung,
             Count(wishes.exact, wishes.low, wishes.high),
-            source=store.source(job),
+            source=parts or store.source(job),
+            names=tracks.names(store, job) if parts else (),
             config=work.tools.config,
             progress=work.tell,
         )

@@ -89,8 +89,8 @@ class Store(Changes):
 
     def arrived(self, job: Job) -> int:
         """How many of its bytes are here."""
-        source = self.source(job)
-        return source.stat().st_size if source.exists() else 0
+        here = [self.source(job), *self._folder(job.id).glob("track-*")]  # of a conversation
+        return sum(file.stat().st_size for file in here if file.exists())
 
     def folder(self, id: str) -> Path:
         """Where its files are. Raises UnknownJob."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-LANGUAGES = ("en", "de")
+LANGUAGES = ("en", "zh", "es", "fr", "de", "ja")
 TAGS = {"zh": "zh-Hans"}  # where a document's `lang` says more than our name for it
 SENTENCES = "sentence."  # keys of what the server says in English, anywhere
 _MOST = 300  # characters of a header that are read
@@ -48,6 +48,11 @@ def texts(language: str) -> dict[str, str]:
     """All of them, by their keys."""
     file = Path(__file__).parent / f"{language}.json"
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def tag(language: str) -> str:
+    """As a document's `lang` says it."""
+    return TAGS.get(language, language)
 
 
 def section(language: str, names: Iterable[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@
   const BEHIND = 2; // seconds that nobody needs to hear about
   const BREATH = 2, LONG = 320; // a pause in seconds, a length in characters: then a new paragraph
   const MUTE = 8000, STILL = 0.0005; // milliseconds of a level this low: is the microphone muted?
-  const { Microphone, Line } = window.live, say = window.parlanceSay;
+  const { Microphone, Line } = window.live, say = window.parlanceSay, translated = window.parlanceTranslated;
   const $ = (id) => document.getElementById(`live-${id}`);
 
   let line = null, mic = null, phase = "idle"; // idle asking live stopping paused over
@@ -52,8 +52,8 @@
     $("notice").hidden = !what;
     $("notice").className = `notice ${kind}`;
     $("notice").setAttribute("role", kind === "error" ? "alert" : "status");
-    first.textContent = what;
-    second.textContent = fix;
+    first.textContent = translated(what);
+    second.textContent = translated(fix);
   };
   const behind = (seconds) => {
     $("behind").hidden = seconds <= BEHIND;
@@ -200,7 +200,7 @@
     else if (now.trouble) notice(now.trouble, "", "warn");
     else if (phase === "live" && !quietSince) notice();
     if (now.error && phase === "live") return stopped(now.state === "over" ? "over" : "paused");
-    if (phase === "live") show(now.loading ? `${now.loading} ${say("live.loading")}` : now.speaking ? say("live.listening") : say("live.speak"));
+    if (phase === "live") show(now.loading ? `${translated(now.loading)} ${say("live.loading")}` : now.speaking ? say("live.listening") : say("live.speak"));
     else if (now.state === "over") go(now.settling ? "stopping" : "over");
     else if (phase === "stopping" && (mic || line.mic || now.state === "live" || now.settling)) show();
     else if (phase !== "asking" && now.state !== "connecting") go(now.settling ? "stopping" : "paused");

@@ -102,6 +102,10 @@
       const next = root.dataset.theme === "dark" ? "light" : "dark";
       localStorage.setItem("parlance-theme", next);
       paint();
+    } else if (at(".about") || at(".understood")) {
+      const read = root.toggleAttribute("data-read");
+      localStorage.setItem("parlance-read", read ? "yes" : "");
+      if (!read) $(".understood").focus();
     } else if (at(".player .play")) {
       const sound = audio();
       if (sound.paused) play(sound.ended ? 0 : sound.currentTime);

@@ -2,6 +2,7 @@
 
 import { pattern, textOf } from "./model.js";
 
+const say = window.parlanceSay;
 const MOST = 5000; // hits that are painted
 
 export class Find {
@@ -79,7 +80,7 @@ export class Find {
 
   reveal() {
     const { hits, at } = this, none = !hits.length;
-    this.count.textContent = this.find.value.trim() ? (none ? "Not found" : `${at + 1} of ${hits.length}`) : "";
+    this.count.textContent = this.find.value.trim() ? (none ? say("editor.not_found") : say("editor.hit", { n: at + 1, all: hits.length })) : "";
     for (const name of [".next", ".previous", ".one", ".all"]) this.bar.querySelector(name).disabled = none;
     this.act.lines().paint(hits.slice(0, MOST), hits[at]);
     this.last = none ? null : [hits[at][0], hits[at][2]];
@@ -99,6 +100,6 @@ export class Find {
     const count = this.hits.length;
     this.act.edit({ op: "replace", ...this.wishes(), put: this.put.value.slice(0, 500) });
     this.search(true);
-    this.count.textContent = `${count} replaced`;
+    this.count.textContent = say("editor.replaced", { n: count });
   }
 }

@@ -5,6 +5,7 @@
 import { spansOf, spokenAt, textOf, wordAt } from "./model.js";
 import { clock } from "./player.js";
 
+const say = window.parlanceSay;
 const AHEAD = 0.02; // seconds until what is painted now is seen
 const IDLE = 900; // milliseconds without a key after which what was typed is saved
 const MODERN = typeof Highlight === "function" && Boolean(CSS.highlights);
@@ -80,8 +81,8 @@ export class Lines {
     this.call(who, name);
     if (at.textContent !== clock(line.start)) {
       at.textContent = clock(line.start);
-      at.setAttribute("aria-label", `Play from ${clock(line.start)}`);
-      said.setAttribute("aria-label", `What is said at ${clock(line.start)}`);
+      at.setAttribute("aria-label", say("player.from", { time: clock(line.start) }));
+      said.setAttribute("aria-label", say("editor.said_at", { time: clock(line.start) }));
     }
     const busy = this.typing?.item === item, focused = document.activeElement === said;
     if (!busy && (focused ? oneLine(said.textContent) !== text : said.textContent !== text || said.childNodes.length !== 1)) {
@@ -97,7 +98,7 @@ export class Lines {
   call(who, name) {
     if (who.lastChild.textContent !== name || !who.hasAttribute("aria-label")) {
       who.lastChild.textContent = name;
-      who.setAttribute("aria-label", `${name || "No speaker"}: change`);
+      who.setAttribute("aria-label", say("editor.change", { name: name || say("editor.nobody") }));
     }
   }
 
@@ -213,7 +214,7 @@ export class Lines {
     const item = target.closest(".line"), i = this.items.indexOf(item);
     if (i < 0) return;
     this.stop(i);
-    if (target.classList.contains("said")) target.setAttribute("aria-label", `${this.model.name(this.shown[i].who) ?? "Line"}, ${clock(this.shown[i].start)}`);
+    if (target.classList.contains("said")) target.setAttribute("aria-label", `${this.model.name(this.shown[i].who) ?? say("editor.line")}, ${clock(this.shown[i].start)}`);
   }
 
   left({ target }) {

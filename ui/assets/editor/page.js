@@ -12,6 +12,7 @@ const ID = location.pathname.split("/").filter(Boolean).at(-1), HERE = `${ID}/`;
 const LOOK = 1500; // milliseconds between two looks at a recording that is worked on
 const LEAD = 1.2; // seconds heard before and after an unsure place
 const MAC = /Mac|iPhone|iPad/.test(navigator.platform);
+const say = window.parlanceSay, LANG = document.documentElement.lang;
 const $ = (selector) => document.querySelector(selector);
 const element = (tag, css, text = "") => Object.assign(document.createElement(tag), { className: css, textContent: text });
 
@@ -42,7 +43,7 @@ const player = new Player($(".dock"), {
     timeline.move(time);
     if (i >= 0 && player.playing && following) lines.reveal(lines.items[i], true);
   },
-  failed: () => notice("sound", "warn", "Your browser cannot play this recording.", "The text can be edited all the same."),
+  failed: () => notice("sound", "warn", say("editor.unplayable"), say("editor.unplayable_fix")),
 });
 const timeline = new Timeline($("#timeline"), model, (time) => {
   follow(true);
@@ -72,30 +73,29 @@ const draw = () => {
 const facts = () => {
   const { duration, created } = model.facts, voices = model.voices().filter(([who]) => who >= 0).length;
   const words = model.lines.reduce((sum, line) => sum + line.words.length, 0);
-  const many = (n, one) => `${n.toLocaleString()} ${one}${n === 1 ? "" : "s"}`;
-  const said = [created && new Date(created * 1000).toLocaleDateString([], { dateStyle: "medium" }), duration && clock(duration), voices && many(voices, "speaker"), words && many(words, "word")];
+  const said = [created && new Date(created * 1000).toLocaleDateString(LANG, { dateStyle: "medium" }), duration && clock(duration), voices && say("editor.voices", { n: voices }), words && say("editor.words", { n: words })];
   $("#facts").textContent = said.filter(Boolean).join(" · ");
   $("#people small").textContent = voices || "";
 };
 const check = () => {
   places = doubts(model.lines);
   $("#checking").hidden = !model.lines.length;
-  $("#checking small").textContent = places.length ? places.length.toLocaleString() : "";
-  $("#doubts").textContent = places.length ? `${places.length.toLocaleString()} unsure ${places.length === 1 ? "place is" : "places are"} underlined: the model was not certain there.` : "Nothing unsure is left.";
+  $("#checking small").textContent = places.length ? places.length.toLocaleString(LANG) : "";
+  $("#doubts").textContent = places.length ? say("editor.doubts", { n: places.length }) : say("editor.no_doubts");
   $("#checking .pair").hidden = !places.length;
 };
 
 // The next unsure place after the one we are at, heard with a little of what is around it.
 const nextDoubt = () => {
   lines.commit();
-  if (!places.length) return say("Nothing unsure is left.");
+  if (!places.length) return aloud(say("editor.no_doubts"));
   const [line, word] = doubt && doubt[0] === lines.at ? doubt : [lines.at, -2];
   doubt = places.find(([i, w]) => i > line || (i === line && w > word)) ?? places[0];
   const [i, w] = doubt, said = model.lines[i], at = said.words[w] ?? [textOf(said), said.start, said.end];
   lines.select(i, w);
   follow(false);
   player.playFrom(Math.max(0, at[1] - LEAD), at[2] + LEAD);
-  say(`Unsure: ${at[0].trim()}`);
+  aloud(say("editor.unsure", { word: at[0].trim() }));
 };
 const sure = () => {
   const i = lines.at;
@@ -107,7 +107,7 @@ const sure = () => {
 // ---- saving ----
 
 let state = "saved";
-const SAID = { saved: "Saved", saving: "Saving …", offline: "No connection: kept in this browser, trying again" };
+const SAID = { saved: say("editor.saved"), saving: say("editor.saving"), offline: say("editor.offline") };
 const told = (now) => {
   state = now;
   $("#saved").hidden = false;
@@ -122,7 +122,7 @@ const saving = new Saving(`${HERE}edits`, `parlance-edits-${ID}`, {
     model.take(answer);
     draw();
   },
-  stale: (edits) => again(edits, "This transcript was changed in another window."),
+  stale: (edits) => again(edits, say("editor.elsewhere")),
   refused: (refusal, edits) => again(edits, refusal.what, refusal.fix),
 });
 
@@ -143,8 +143,8 @@ const again = async (edits, what, fix = "") => {
   }
   if (!lost.length) return;
   const texts = lost.map((op) => op.text ?? op.put).filter(Boolean);
-  const count = lost.length === 1 ? "One change was not made." : `${lost.length} changes were not made.`;
-  notice("lost", "warn", what, [fix || count, texts.length ? `You had written: “${texts.join("” “")}”` : ""].filter(Boolean).join(" "), true);
+  const count = say("editor.lost", { n: lost.length });
+  notice("lost", "warn", what, [fix || count, texts.length ? say("editor.written", { texts: texts.join("” “") }) : ""].filter(Boolean).join(" "), true);
 };
 const turnBack = async (op) => {
   lines.commit(true);
@@ -189,7 +189,7 @@ const later = () => {
   if (["uploading", "waiting", "working"].includes(model.facts.state)) look.timer = setTimeout(look, LOOK);
 };
 
-const STAGES = { decode: "Opening the recording", transcribe: "Transcribing", align: "Finding out when each word is said", diarize: "Finding out who speaks" };
+const STAGES = { decode: say("report.decode"), transcribe: say("report.transcribe"), align: say("report.align"), diarize: say("report.diarize") };
 const standing = () => {
   const { name, state, stage, progress, ahead, says, timed, damage, what, fix, model: by } = model.facts;
   document.title = `${name} · Parlance`;
@@ -198,16 +198,16 @@ const standing = () => {
   document.body.dataset.editing = editing();
   const busy = ["uploading", "waiting", "working"].includes(state), share = Math.round(100 * (progress || 0));
   $("#working").hidden = !busy;
-  $("#working b").textContent = state === "working" ? STAGES[stage] ?? "Working" : state === "uploading" ? "Uploading" : "Waiting for its turn";
-  $("#working span").textContent = state === "working" ? `${share} %` : ahead ? `${ahead} before it` : "";
+  $("#working b").textContent = state === "working" ? STAGES[stage] ?? say("report.working") : state === "uploading" ? say("editor.uploading") : say("report.waiting");
+  $("#working span").textContent = state === "working" ? `${share} %` : ahead ? say("editor.ahead_of", { n: ahead }) : "";
   $("#working .track").setAttribute("aria-valuenow", share);
   $("#working i").style.width = `${state === "working" ? Math.max(2, share) : 0}%`;
   if (state === "failed") notice("job", "error", what, fix);
-  else if (state === "cancelled") notice("job", "info", "This recording was cancelled.", "What had been recognised is kept.");
+  else if (state === "cancelled") notice("job", "info", say("editor.cancelled"), say("editor.cancelled_fix"));
   else if (what && !busy) notice("job", "warn", what, fix, true);
   else notice("job");
   notice("damage", "warn", damage || "");
-  const notes = [says, timed, by && `Recognised by ${by}.`].filter(Boolean);
+  const notes = [says, timed, by && say("editor.by", { model: by })].filter(Boolean);
   $("#notes").hidden = !notes.length;
   $("#notes").replaceChildren($("#notes summary"), ...notes.map((text) => element("p", "", text)));
   $("#before").hidden = !model.facts.live;
@@ -215,9 +215,9 @@ const standing = () => {
   if (model.facts.live) $("#live-text").href = `${HERE}export/txt?${new URLSearchParams({ key: model.facts.key, version: model.facts.live })}`;
   $("#people").hidden = $("#notes").hidden && !model.lines.length;
   $("#again").hidden = !editing() || busy;
-  $("#again").textContent = model.voices().some(([who]) => who >= 0) ? "Find the speakers again …" : "Find out who speaks …";
+  $("#again").textContent = model.voices().some(([who]) => who >= 0) ? say("editor.again") : say("editor.first");
   $("#empty").hidden = model.lines.length > 0;
-  const none = { done: ["No words were found", "Nobody seems to speak in this recording."], failed: ["There is no text", "The message above says why."] }[state] ?? ["The text appears here", "Lines arrive as they are recognised."];
+  const none = { done: [say("editor.no_words"), say("editor.no_words_says")], failed: [say("editor.no_text"), say("editor.no_text_says")] }[state] ?? [say("editor.coming"), say("editor.coming_says")];
   [$("#empty h2").textContent, $("#empty p").textContent] = none;
   later();
 };
@@ -233,10 +233,10 @@ function notice(name, kind = "info", what = "", fix = "", closing = false) {
   box.setAttribute("role", kind === "error" ? "alert" : "status");
   said.append(element("p", "", what), ...(fix ? [element("p", "", fix)] : []));
   box.append(said);
-  if (closing) box.append(Object.assign(element("button", "", "Close"), { type: "button", onclick: () => box.remove() }));
+  if (closing) box.append(Object.assign(element("button", "", say("editor.close")), { type: "button", onclick: () => box.remove() }));
   old ? old.replaceWith(box) : $("#notices").append(box);
 }
-const say = (text) => ($("#aloud").textContent = text);
+const aloud = (text) => ($("#aloud").textContent = text);
 function confirm(what, yes, run) {
   const dialog = $("#confirm");
   $("#confirm-what").textContent = what;
@@ -250,10 +250,10 @@ const failed = (error) => {
   document.body.dataset.state = "gone";
   if (error instanceof Refusal) {
     const mine = saving.pending.map(({ op }) => op.text).filter(Boolean);
-    notice("gone", "error", error.what, error.status === 404 ? "A recording is shown only in the browser that it was given to. Was it deleted, or given in another browser?" : error.fix);
-    if (mine.length) notice("lost", "warn", "What you had written last:", mine.join(" / "));
+    notice("gone", "error", error.what, error.status === 404 ? say("editor.not_yours") : error.fix);
+    if (mine.length) notice("lost", "warn", say("editor.last"), mine.join(" / "));
   } else {
-    notice("gone", "error", "The server cannot be reached.", "Trying again every few seconds.");
+    notice("gone", "error", say("live.unreachable"), say("editor.trying"));
     setTimeout(open, 4000);
   }
 };
@@ -301,8 +301,8 @@ const TOOLS = {
       return `${times ? `[${clock(line.start)}] ` : ""}${name}${textOf(line)}`;
     }).join("\n");
     await window.parlanceCopy(`${text}\n`);
-    $("#copy").textContent = "Copied";
-    setTimeout(() => ($("#copy").textContent = "Copy the text"), 1600);
+    $("#copy").textContent = say("player.copied");
+    setTimeout(() => ($("#copy").textContent = say("editor.copy")), 1600);
   },
   "#again": () => speakersAgain(),
   "#show-revised": () => document.body.toggleAttribute("data-revised", $("#show-revised").checked),
@@ -313,7 +313,7 @@ $("#export").addEventListener("click", async (e) => {
   const link = e.target.closest("a[data-format]");
   if (!link) return;
   e.preventDefault();
-  if (!(await flushed())) return notice("export", "warn", "The last changes are not saved yet.", "Export again when there is a connection.", true);
+  if (!(await flushed())) return notice("export", "warn", say("editor.unsaved"), say("editor.unsaved_export"), true);
   notice("export");
   const asked = new URLSearchParams({ key: model.facts.key, speakers: Number($("#with-speakers").checked), times: Number($("#with-times").checked) });
   location.href = `${HERE}export/${link.dataset.format}?${asked}`;
@@ -322,16 +322,15 @@ $("#export").addEventListener("click", async (e) => {
 addEventListener("pointerdown", (e) => e.target.closest?.("#export") || ($("#export").open = false));
 
 const RUNGS = {
-  auto: ["The best there is here", "The first of the other ways that can be gone."],
-  channels: ["One speaker per channel", "Exact where each person has a track of their own: telephone calls, podcasts."],
-  pyannote: ["pyannote", "The most accurate for one microphone; its model needs a token of Hugging Face."],
-  embedded: ["Built in", "Needs nothing, and is approximate."],
-  none: ["Nobody is told apart", ""],
+  auto: say("editor.auto"),
+  channels: say("editor.channels"),
+  pyannote: say("editor.pyannote"),
+  embedded: say("editor.embedded"),
 };
 const speakersAgain = () => {
   const dialog = $("#speakers"), select = $("#rung");
-  select.replaceChildren(...model.facts.rungs.map((rung) => new Option(RUNGS[rung]?.[0] ?? rung, rung)));
-  select.onchange = () => ($("#rung-says").textContent = RUNGS[select.value]?.[1] ?? "");
+  select.replaceChildren(...model.facts.rungs.map((rung) => new Option(say(`rung.${rung}`), rung)));
+  select.onchange = () => ($("#rung-says").textContent = RUNGS[select.value]);
   select.onchange();
   for (const number of dialog.querySelectorAll("[type=number]")) number.onfocus = () => (number.closest("label").querySelector("[type=radio]").checked = true);
   dialog.returnValue = "";
@@ -341,13 +340,13 @@ const speakersAgain = () => {
 const findSpeakers = async (rung, count) => {
   const number = (id) => Math.round(+$(id).value) || null;
   const counts = { exact: { exact: number("#exact") }, range: { low: number("#low"), high: number("#high") } }[count] ?? {};
-  if (!(await flushed())) return notice("speakers", "warn", "The last changes are not saved yet.", "Try again when there is a connection.", true);
+  if (!(await flushed())) return notice("speakers", "warn", say("editor.unsaved"), say("editor.unsaved_fix"), true);
   try {
     Object.assign(model.facts, await ask(`${HERE}speakers`, { rung, ...counts }));
     notice("speakers");
     standing();
   } catch (error) {
-    notice("speakers", "error", error.what ?? "The server cannot be reached.", error.fix ?? "Try again in a minute.", true);
+    notice("speakers", "error", error.what ?? say("live.unreachable"), error.fix ?? say("editor.later"), true);
   }
 };
 
@@ -408,7 +407,7 @@ async function open() {
       saving.revision = left.revision;
       await ask(`${HERE}edits`, { revision: left.revision, operations: left.edits.map(({ op }) => op) }).catch((error) => {
         if (![400, 409, 413].includes(error.status)) throw error;
-        return again(left.edits, "Some changes could not be saved.", error.fix);
+        return again(left.edits, say("editor.unsaved_some"), error.fix);
       });
     }
     if (!model.facts.key || !saving.pending.length) await load();

@@ -4,6 +4,7 @@
 import { plainName } from "./model.js";
 import { clock } from "./player.js";
 
+const say = window.parlanceSay;
 const element = (tag, css, text = "") => Object.assign(document.createElement(tag), { className: css, textContent: text });
 const button = (css, text, run) => Object.assign(element("button", css, text), { type: "button", onclick: run });
 
@@ -28,16 +29,16 @@ export class People {
   row(who, seconds, lines, whole) {
     const row = element("li", "voice"), name = this.model.name(who), share = Math.round((100 * seconds) / whole);
     row.dataset.who = who < 0 ? "none" : who % 10;
-    const label = button("name", name ?? "No speaker", () => this.rename(row, who));
-    label.title = "Rename";
-    label.setAttribute("aria-label", `Rename ${name ?? "those without a speaker"}`);
+    const label = button("name", name ?? say("editor.nobody"), () => this.rename(row, who));
+    label.title = say("shelf.rename");
+    label.setAttribute("aria-label", say("editor.rename", { name: name ?? say("editor.nobody") }));
     const more = button("more", "⋯", () => this.actions(more, who));
-    more.setAttribute("aria-label", `More about ${name ?? "those without a speaker"}`);
+    more.setAttribute("aria-label", say("editor.more", { name: name ?? say("editor.nobody") }));
     more.setAttribute("aria-haspopup", "menu");
     const bar = element("i", "share");
     bar.style.setProperty("--share", `${share}%`);
     const part = element("small", "", `${share} %`);
-    part.title = `${clock(seconds)} in ${lines} ${lines === 1 ? "line" : "lines"}`;
+    part.title = say("editor.share", { time: clock(seconds), n: lines });
     row.append(element("i", "dot"), label, part, more, bar);
     label.disabled = more.disabled = !this.editable;
     return row;
@@ -45,8 +46,8 @@ export class People {
 
   rename(row, who) {
     const old = this.model.name(who), input = element("input", "rename");
-    Object.assign(input, { value: old ?? "", maxLength: 80, placeholder: "Name" });
-    input.setAttribute("aria-label", `New name for ${old ?? "those without a speaker"}`);
+    Object.assign(input, { value: old ?? "", maxLength: 80, placeholder: say("editor.name") });
+    input.setAttribute("aria-label", say("editor.new_name", { name: old ?? say("editor.nobody") }));
     let over = false;
     const end = (keep) => {
       if (over) return;
@@ -72,7 +73,7 @@ export class People {
   called(who, name) {
     const old = this.model.name(who), other = this.model.speakers.indexOf(name);
     const taken = other >= 0 && other !== who && this.model.lines.some((line) => line.who === other);
-    if (taken) return this.act.confirm(`There is a ${name} already. Are they the same person?`, "Merge them", () => this.act.edit({ op: "merge", speaker: old, into: name }));
+    if (taken) return this.act.confirm(say("editor.taken", { name }), say("editor.merge_them"), () => this.act.edit({ op: "merge", speaker: old, into: name }));
     this.act.edit({ op: "rename", speaker: old, name });
   }
 
@@ -129,12 +130,12 @@ export class People {
   }
 
   actions(opener, who) {
-    const name = this.model.name(who), label = name ?? "No speaker", others = this.known().filter((other) => other !== who);
+    const name = this.model.name(who), label = name ?? say("editor.nobody"), others = this.known().filter((other) => other !== who);
     const lines = this.model.lines, from = this.act.at(), next = (i) => lines.findIndex((line, k) => k > i && line.who === who);
     this.open(opener, label, [
-      this.entry("Rename", () => this.rename(this.root.children[this.model.voices().findIndex((v) => v[0] === who)], who)),
-      this.entry("Go to the next line", () => this.act.go(next(from) >= 0 ? next(from) : next(-1))),
-      ...others.map((other) => this.entry(`Merge into ${this.model.name(other)}`, () => this.act.edit({ op: "merge", speaker: name, into: this.model.name(other) }), { who: other })),
+      this.entry(say("shelf.rename"), () => this.rename(this.root.children[this.model.voices().findIndex((v) => v[0] === who)], who)),
+      this.entry(say("editor.next_line"), () => this.act.go(next(from) >= 0 ? next(from) : next(-1))),
+      ...others.map((other) => this.entry(say("editor.merge_into", { name: this.model.name(other) }), () => this.act.edit({ op: "merge", speaker: name, into: this.model.name(other) }), { who: other })),
     ]);
   }
 
@@ -143,7 +144,7 @@ export class People {
     if (!this.editable) return;
     const line = this.model.lines[i], [first, last] = this.model.turn(i), name = this.model.name(line.who);
     const turn = last - first + 1, all = this.model.lines.filter((l) => l.who === line.who).length;
-    const scopes = [["line", "This line"], ...(turn > 1 ? [["turn", `These ${turn} lines`]] : []), ...(all > turn ? [["all", `All ${all} lines`]] : [])];
+    const scopes = [["line", say("editor.this_line")], ...(turn > 1 ? [["turn", say("editor.these_lines", { n: turn })]] : []), ...(all > turn ? [["all", say("editor.all_lines", { n: all })]] : [])];
     let scope = whole && turn > 1 ? "turn" : "line";
     const give = (speaker) => {
       if (speaker === name) return;
@@ -153,7 +154,7 @@ export class People {
     };
     const group = element("div", "scopes");
     group.setAttribute("role", "group");
-    group.setAttribute("aria-label", "Which lines");
+    group.setAttribute("aria-label", say("editor.which"));
     group.append(...scopes.map(([value, text]) => {
       const one = button("", text, () => {
         scope = value;
@@ -163,8 +164,8 @@ export class People {
       return one;
     }));
     const fresh = element("input", "fresh");
-    Object.assign(fresh, { maxLength: 80, placeholder: "Somebody else: name …" });
-    fresh.setAttribute("aria-label", "Somebody else: name");
+    Object.assign(fresh, { maxLength: 80, placeholder: `${say("editor.other")} …` });
+    fresh.setAttribute("aria-label", say("editor.other"));
     fresh.onkeydown = (e) => {
       if (e.key !== "Enter" || !plainName(fresh.value)) return;
       e.preventDefault();
@@ -172,6 +173,6 @@ export class People {
       give(plainName(fresh.value));
     };
     const others = this.known().map((who) => this.entry(this.model.name(who), () => give(this.model.name(who)), { who, checked: who === line.who }));
-    this.open(opener, "Who says this?", [...(scopes.length > 1 ? [group] : []), ...others, this.entry("Nobody knows", () => give(null), { who: -1, checked: line.who < 0 }), fresh]);
+    this.open(opener, say("editor.who"), [...(scopes.length > 1 ? [group] : []), ...others, this.entry(say("editor.unknown"), () => give(null), { who: -1, checked: line.who < 0 }), fresh]);
   }
 }

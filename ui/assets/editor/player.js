@@ -6,6 +6,7 @@ export const clock = (seconds) => {
   return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
 };
 
+const say = window.parlanceSay;
 const SPEEDS = [1, 1.25, 1.5, 1.75, 2, 0.5, 0.75];
 const SKIP = 3; // seconds
 
@@ -93,7 +94,7 @@ export class Player {
     audio.playbackRate = audio.defaultPlaybackRate = next;
     const button = this.dock.querySelector(".speed");
     button.textContent = `${next}×`;
-    button.setAttribute("aria-label", `Speed ${next} times`);
+    button.setAttribute("aria-label", say("player.speed", { times: next }));
   }
 
   run() {
@@ -114,7 +115,7 @@ export class Player {
 
   show() {
     this.dock.classList.toggle("on", this.playing);
-    this.dock.querySelector(".play").setAttribute("aria-label", this.playing ? "Pause" : "Play");
+    this.dock.querySelector(".play").setAttribute("aria-label", say(this.playing ? "player.pause" : "player.play"));
     this.tick();
   }
 }

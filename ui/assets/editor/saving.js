@@ -9,7 +9,7 @@ const KEEPALIVE = 60000; // bytes that a browser sends for a page that is gone
 export class Refusal extends Error {
   constructor(status, { what, fix } = {}) {
     super(what);
-    Object.assign(this, { status, what: what || "The server did not answer as it should.", fix: fix || "Try again in a minute." });
+    Object.assign(this, { status, what: what || window.parlanceSay("editor.odd"), fix: fix || window.parlanceSay("editor.later") });
   }
 }
 

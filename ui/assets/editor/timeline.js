@@ -73,7 +73,7 @@ export class Timeline {
     if (second === this.second) return;
     this.second = second;
     this.root.setAttribute("aria-valuenow", second);
-    this.root.setAttribute("aria-valuetext", `${clock(time)} of ${clock(this.length)}`);
+    this.root.setAttribute("aria-valuetext", window.parlanceSay("player.of", { time: clock(time), length: clock(this.length) }));
   }
 
   of(length) {
