@@ -1,8 +1,9 @@
-"""An archive of tones, transcribed in a process that can be killed: python -m tests.archiving SRC OUT"""
+"""An archive of tones, heard in a process that can be killed: python -m tests.archiving SRC OUT [PAUSE]"""
 
 from __future__ import annotations
 
 import sys
+import time
 import wave
 from contextlib import closing
 from pathlib import Path
@@ -22,14 +23,15 @@ HEARD = "heard.log"  # one line for each window that the engine heard
 
 
 class Logged(Tones):
-    """Writes down what it hears, so that work done twice would be seen."""
+    """Writes down what it hears, so that work done twice would be seen; takes `pause` seconds for a batch."""
 
-    def __init__(self, log: Path | None = None):
+    def __init__(self, log: Path | None = None, pause: float = 0.0):
         super().__init__()
-        self.log = log
+        self.log, self.pause = log, pause
 
     def transcribe_batch(self, windows, options):
         found = super().transcribe_batch(windows, options)
+        time.sleep(self.pause)
         if self.log:
             with open(self.log, "a") as file:
                 file.writelines(f"{''.join(s.text for s in segments).strip()}\n" for segments in found)
@@ -41,9 +43,10 @@ def sentence(i: int) -> str:
     return " ".join(WORDS[i // 14**n % 14] for n in range(3))
 
 
-def save(path: Path, text: str, repeat: int = 1) -> Path:
+def save(path: Path, text: str, repeat: int = 1, gap: float = 0.06) -> Path:
+    """`gap`: seconds of silence after each word."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    audio = np.concatenate([silence(0.3), *([say(text), silence(0.5)] * repeat)])
+    audio = np.concatenate([silence(0.3), *([say(text, gap=gap), silence(0.5)] * repeat)])
     with wave.open(str(path), "wb") as f:
         f.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         f.writeframes(to_pcm16(audio).tobytes())
@@ -64,5 +67,5 @@ def run(source: Path | str | list, out: Path, backend=None, formats=("txt",), **
 
 
 if __name__ == "__main__":
-    source, out = map(Path, sys.argv[1:])
-    run(source, out, Logged(out / HEARD), ("txt", "json"))
+    source, out, *pause = sys.argv[1:]
+    run(source, Path(out), Logged(Path(out) / HEARD, float(*pause or [0])), ("txt", "json"))

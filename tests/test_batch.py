@@ -27,6 +27,7 @@ from asr.batch.together import together
 from asr.errors import ASRError, BackendUnavailable, Busy, Unsupported
 from asr.pipeline import transcribe
 from asr.types import Options
+from asr.vad import Silero
 from tests.archiving import HEARD, Logged, run, save, sentence
 from tests.conftest import DIGITS
 from tests.speech import digits as speak
@@ -336,6 +337,75 @@ def test_what_was_heard_before_the_kill_is_not_heard_again(tmp_path, monkeypatch
     assert texts(out) == dict(sorted(expected(9).items()))
 
 
+def test_a_long_recording_that_is_killed_goes_on_where_it_was(tmp_path):
+    source, whole, out = tmp_path / "in", tmp_path / "whole", tmp_path / "out"
+    text = " ".join(sentence(i) for i in range(1200))
+    save(source / "long.wav", text, gap=0.5)
+    rng, log, kills = random.Random(5), out / HEARD, 4
+    command = [sys.executable, "-m", "tests.archiving", str(source), str(out), "0.3"]
+    for n in range(1, kills + 1):
+        process = subprocess.Popen(command, cwd=ROOT)
+        heard = len(log.read_text().splitlines()) if log.exists() else 0
+        until(lambda h=heard: log.exists() and len(log.read_text().splitlines()) >= h + 8)
+        time.sleep(rng.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (out / "long.txt").exists(), f"kill {n} came too late"
+    assert killed_run(source, out, None) and killed_run(source, whole, None)
+    assert (out / "long.txt").read_text().split() == text.split()
+    for name in ("long.txt", "long.json"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+    windows, alone = (len((d / HEARD).read_text().splitlines()) for d in (out, whole))
+    assert alone > 40 and windows <= alone + kills * Tones.batch_size, "more than what was in flight is lost"
+    db = sqlite3.connect(out / ".parlance" / "manifest.db")
+    assert db.execute("SELECT count(*) FROM part").fetchone() == (0,), "what is written needs no parts"
+
+
+def test_a_real_engine_goes_on_in_the_language_it_had_detected(tmp_path, digits, monkeypatch):
+    source, spoken = tmp_path / "in", "seven three one four nine two eight zero five six"
+    source.mkdir()
+    audio = np.concatenate([speak(spoken)[0] for _ in range(12)])
+    (source / "long.wav").write_bytes(wav(audio))
+    options = {"hall": {"options": Options(), "vad": Silero}, "formats": ("txt", "json")}
+    monkeypatch.setattr(digits, "batch_size", 1)
+    run(source, tmp_path / "whole", digits, **options)
+
+    class Killed(BaseException):
+        pass
+
+    real, calls = digits.transcribe_batch, []
+
+    def killed(*asked):
+        calls.append(asked)
+        if len(calls) > 2:
+            raise Killed
+        return real(*asked)
+
+    with monkeypatch.context() as m, pytest.raises(Killed):
+        m.setattr(digits, "transcribe_batch", killed)
+        run(source, tmp_path / "out", digits, **options)
+    monkeypatch.setattr(digits, "detect", lambda *_: pytest.fail("it is known which language it is"))
+    run(source, tmp_path / "out", digits, **options)
+    for name in ("long.txt", "long.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_parts_of_another_recipe_or_recording_are_not_taken(tmp_path):
+    manifest = Manifest(tmp_path / "manifest.db")
+    manifest.look([Source("/a.wav", "a.wav", 1, "1"), Source("/b.wav", "b.wav", 1, "1")], b"one")
+    a, b = manifest.todo(0)
+    manifest.read(a, b"content")
+    manifest.keep(a, (30.0, "en", 0.9, "said"))
+    manifest.keep(a, (60.0, "en", 0.9, "more"))
+    assert manifest.pieces(a) == [(30.0, "en", 0.9, "said"), (60.0, "en", 0.9, "more")]
+    assert manifest.pieces(b) == []
+    manifest.read(b, b"content")
+    assert len(manifest.pieces(b)) == 2, "renamed meanwhile: its content counts"
+    manifest.look([Source("/a.wav", "a.wav", 1, "1")], b"two")
+    assert manifest.pieces(a) == []
+    manifest.close()
+
+
 def test_a_recording_that_kills_the_process_does_not_hold_up_the_others(tmp_path):
     manifest = Manifest(tmp_path / "manifest.db")
     sources = [Source(f"/{i}.wav", f"{i}.wav", 1000 - i, "1") for i in range(3)]
@@ -590,15 +660,22 @@ def test_what_is_not_understood_is_exit_code_2(args, said, tmp_path, monkeypatch
     assert e.value.code == 2 and said in capsys.readouterr().err
 
 
-def test_speakers_are_told_apart_by_their_channels(tmp_path, capsys):
-    (source := tmp_path / "in").mkdir()
+def two_speak(path: Path) -> tuple[str, str]:
+    """A call with one speaker on each channel; what they say, one after the other."""
     said = "seven three one two eight zero six", "four nine five three two one zero"
     (one, _), (two, _) = speak(said[0], tail=6.0), speak(said[1], lead=6.0)
     both = np.zeros((max(len(one), len(two)), 2), np.int16)
     both[: len(one), 0], both[: len(two), 1] = to_pcm16(one), to_pcm16(two)
-    with wave.open(str(source / "call.wav"), "wb") as f:
+    path.parent.mkdir(parents=True)
+    with wave.open(str(path), "wb") as f:
         f.setparams((2, 2, 16_000, 0, "NONE", ""))
         f.writeframes(both.tobytes())
+    return said
+
+
+def test_speakers_are_told_apart_by_their_channels(tmp_path, capsys):
+    source = tmp_path / "in"
+    said = two_speak(source / "call.wav")
     args = ["batch", str(source), "-o", str(tmp_path / "out"), "-m", str(DIGITS), "-l", "en"]
     assert main([*args, "--diarize", "channels"]) == 0
     text = (tmp_path / "out" / "call.txt").read_text()

@@ -2,13 +2,14 @@
 
 import json
 import socket
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from asr import bench
-from asr.audio import wav
+from asr.audio import decode, wav
 from asr.bench.samples import HUB, samples
 from asr.bench.wer import Said, bootstrap, normalizer, score
 from asr.errors import ASRError, BackendUnavailable, ConfigError
@@ -27,7 +28,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder, out, *args) -> list[dict]:
+def run(folder: Path | str, out: Path, *args: str) -> list[dict]:
     argv = ["wer", str(folder), "--results", str(out), "--json", str(out / "figures.json"), *args]
     assert bench.main(argv) == 0
     return json.loads((out / "figures.json").read_text())
@@ -94,9 +95,54 @@ def test_an_unknown_set_names_those_there_are(tmp_path):
         list(samples(str(tmp_path)))
 
 
+@pytest.fixture(scope="module")
+def dataset(folder, tmp_path_factory) -> Path:
+    """As the leaderboard's are: Parquet files, the recordings in them, a folder for each configuration."""
+    datasets = pytest.importorskip("datasets", reason="needs pip install datasets")
+    where = tmp_path_factory.mktemp("dataset")
+    rows = [
+        {"id": p.stem, "audio": {"bytes": p.with_suffix(".wav").read_bytes()}, "text": p.read_text()}
+        for p in sorted(folder.glob("*.txt"))
+    ]
+    text = datasets.Value("string")
+    features = datasets.Features(id=text, audio=datasets.Audio(), text=text)
+    made = datasets.Dataset.from_list(rows, features=features)
+    made.to_parquet(where / "digits" / "test-00000-of-00001.parquet")
+    header = "configs:\n- config_name: digits\n  data_files:\n  - split: test\n    path: digits/test-*"
+    (where / "README.md").write_text(f"---\n{header}\n---\n")
+    return where
+
+
+def test_a_dataset_is_streamed_heard_and_gone_on_with(dataset, folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(HUB, "ami", (str(dataset), "digits", "test"))
+    first = run("ami", tmp_path, "-m", str(DIGITS), "--limit", "2")[0]
+    assert first["recordings"] == 2 and first["wer"] == 0
+    heard = []
+    monkeypatch.setattr("asr.bench.wer.decode", lambda audio, real=decode: heard.append(audio) or real(audio))
+    whole = run("ami", tmp_path, "-m", str(DIGITS))[0]
+    assert whole["recordings"] == 3 and whole["wer"] == 0 and len(heard) == 1, "two were known"
+    assert whole["words"] == run(folder, tmp_path, "-m", str(DIGITS))[0]["words"]
+
+
+def test_a_dataset_of_many_rows_is_never_in_memory_at_once(dataset, monkeypatch, digits):
+    made = []
+    monkeypatch.setattr("asr.bench.samples.BytesIO", lambda b: made.append(b) or BytesIO(b))
+    rows = samples(f"hf:{dataset}:digits:test")
+    assert next(rows).text == "Seven Three One." and len(made) == 1
+    rows.close()
+
+
+def test_any_dataset_can_be_named_and_what_is_wrong_with_it_is_told(dataset, tmp_path):
+    assert [s.id for s in samples(f"hf:{dataset}:digits")] == ["000000 0", "000001 1", "000002 2"]
+    for wrong in (f"hf:{dataset}:letters:test", f"hf:{dataset}:digits:train", f"hf:{tmp_path}"):
+        with pytest.raises(BackendUnavailable, match="cannot be streamed"):
+            list(samples(wrong))
+
+
 def test_the_hub_s_sets_say_what_they_need(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(socket.socket, "connect", lambda *_: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(BackendUnavailable, match=r"datasets|streamed"):
         next(samples("ami"))
     assert {"ami", "earnings22", "gigaspeech", "spgispeech", "tedlium", "voxpopuli"} < set(HUB)
+    assert {"rev16-long", "earnings21-long", "tedlium-long"} < set(HUB)

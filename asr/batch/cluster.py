@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError
 
 from asr.batch.engine import Died, Engine, Looked
 from asr.batch.filling import Hall, Heard, Part
 from asr.batch.shares import LANES
 
+PATIENCE = 300  # seconds for an engine to come back: a new machine, and a model to load
 
 @dataclass(frozen=True, slots=True)
 class Remote:
@@ -21,8 +24,15 @@ class Remote:
     actor: object
 
     def look(self, rows) -> list[Looked]:
-        with _deaths():
-            return ray.get(self.actor.look.remote(rows))
+        """Waits while Ray starts the engine again: that is no other death."""
+        for waited in count():
+            with _deaths():
+                try:
+                    return ray.get(self.actor.look.remote(rows))
+                except ActorUnavailableError:
+                    if waited >= PATIENCE:
+                        raise
+                    time.sleep(1)
 
     def hear(self, rows, others, known) -> Iterator[Heard | Part]:
         with _deaths():
@@ -39,13 +49,13 @@ def resources(on_gpus: bool) -> tuple[int, int]:
 
 @contextmanager
 def engines(
-    hall: Callable[[], Hall], longest: float, count: int, cpus: float, gpus: float
+    hall: Callable[[], Hall], longest: float, number: int, cpus: float, gpus: float
 ) -> Iterator[list[Remote]]:
     """So many, each with so many processors and GPUs; `hall` makes an engine's Hall where it runs."""
     actor = ray.remote(Engine).options(
         max_restarts=-1, max_concurrency=2 * LANES, num_cpus=cpus, num_gpus=gpus
     )
-    workers = [Remote(actor.remote(hall, longest)) for _ in range(count)]
+    workers = [Remote(actor.remote(hall, longest)) for _ in range(number)]
     try:
         yield workers
     finally:

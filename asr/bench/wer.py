@@ -1,7 +1,8 @@
 """python -m asr bench wer SET... -m MODEL,MODEL: errors and speed as the Open ASR Leaderboard counts them.
 
-SET is a folder of recordings with NAME.txt beside NAME.wav, a list (.jsonl, .csv) with a text column, or a
-set of the leaderboard, streamed from the hub (needs datasets): {hub}.
+SET is a folder of recordings with NAME.txt beside NAME.wav, a list (.jsonl, .csv) with a text column, a
+set of the leaderboard, streamed from the hub (needs datasets): {hub};
+or any other dataset with an audio and a text column: hf:OWNER/NAME:CONFIGURATION:SPLIT.
 
   WER        substituted, deleted and inserted words per word of the truth, after Whisper's normalizer;
              with the middle 95 % of 1,000 bootstrap samples of recordings
@@ -17,10 +18,10 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,13 @@ def main(argv: list[str]) -> int:
     for model in args.model.split(","):
         backend = None
         for name in args.sets:
-            kept = Path(args.results) / _file(name, model)
-            wanted = {s.id: s for s in islice(samples(name), args.limit)}
+            kept, wanted = Path(args.results) / _file(name, model), []
             done = {said.id: said for said in _read(kept)}
-            if left := [s for s in wanted.values() if s.id not in done]:
+            left = (s for s in _listed(islice(samples(name), args.limit), wanted) if s.id not in done)
+            if first := next(left, None):
                 backend = backend or backends.load(catalogue.spec_of(model), args.device)
-                done |= {said.id: said for said in _hear(left, backend, args.language, kept)}
+                for said in _hear(chain([first], left), backend, args.language, kept):
+                    done[said.id] = said
             scores.append(score(name, model, [done[id] for id in wanted], normal))
             print(table(scores[-1:], head=len(scores) == 1), flush=True)
     if len(args.sets) > 1:
@@ -98,22 +100,34 @@ def normalizer(language: str) -> Callable[[str], str]:
     return EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
 
 
-def _hear(left: Sequence[Sample], backend: Backend, language: str, kept: Path) -> list[Said]:
+def _listed(found: Iterable[Sample], ids: list[str]) -> Iterator[Sample]:
+    """The same, noting what comes by: a set may be larger than the memory."""
+    for sample in found:
+        ids.append(sample.id)
+        yield sample
+
+
+def _hear(left: Iterable[Sample], backend: Backend, language: str, kept: Path) -> Iterator[Said]:
     kept.parent.mkdir(parents=True, exist_ok=True)
-    hall, said = Hall(backend, Options(language), threads=machine.look().cores), []
-    texts = {s.id: s.text for s in left}
+    hall, texts = Hall(backend, Options(language), threads=machine.look().cores), {}
+
+    def opened():
+        for sample in left:
+            texts[sample.id] = sample.text
+            yield sample.id, partial(decode, sample.audio)
+
     with kept.open("a", encoding="utf-8") as file:
         since = time.perf_counter()
-        for heard in together(((s.id, partial(decode, s.audio)) for s in left), hall):
+        for heard in together(opened(), hall):
             now = time.perf_counter()
             text, seconds, error = "", 0.0, str(heard.error or "")
             if heard.transcript:
                 text, seconds = heard.transcript.text, heard.transcript.duration
-            said.append(Said(heard.key, texts[heard.key], text, seconds, now - since, error))
-            file.write(json.dumps(asdict(said[-1])) + "\n")
+            said = Said(heard.key, texts.pop(heard.key), text, seconds, now - since, error)
+            file.write(json.dumps(asdict(said)) + "\n")
             file.flush()
+            yield said
             since = now
-    return said
 
 
 def _read(kept: Path) -> list[Said]:
