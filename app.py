@@ -68,17 +68,18 @@ def check(config: Config) -> int:
 
 def serve(config: Config):
     """Open the port, then load the model behind it; returns the address, and what closes it all."""
-    from asr import gate
+    from asr import gate, spare
     from asr.jobs import Quota, Store, Worker
     from asr.live.pace import paced
     from asr.models import Models
     from asr.scheduler import Schedulers
     from asr.sessions import Sessions
 
-    models, schedulers = Models(config), Schedulers(max_streams=config.live_sessions, pace=paced(config))
+    models, admit = Models(config), partial(spare.admit, config)
+    schedulers = Schedulers(max_streams=config.live_sessions, pace=paced(config), admit=admit)
     store = Store(config.data_dir.resolve(), Quota.of(config))
     worker = Worker(tools(store, config, models, schedulers))
-    sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.get(spec)).open(*rest))
+    sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.awake(spec)).open(*rest))
     page, url = _launch(config, models, worker, _routes(config, models, worker, schedulers, sessions))
     gate.tighten(page.server.config, config)
     models.start()

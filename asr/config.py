@@ -35,7 +35,7 @@ class Config:
     model: str = setting("auto", "backend:model, say faster_whisper:small; auto chooses for this machine")
     device: str = setting("auto", "auto, cpu or cuda; with a compute type if you insist: cuda/int8_float16")
     model_idle_minutes: float = setting(
-        0.0, "minutes without use after which a model gives its memory back, till it is needed again; 0: never"
+        0.0, "minutes without use after which a model gives its memory back until it is needed; 0: never"
     )
     language: str = setting("", "two-letter code of the language spoken; empty means detect")
     align_model: str = setting(
@@ -50,6 +50,12 @@ class Config:
     log: str = setting("text", "log lines as text or json; never what was said, tokens or addresses")
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = setting(7860, "port of the page and the API")
+    memory_floor_mb: int = setting(
+        256, "memory in MiB that must be free, or no new work is begun; the container's limit counts; 0: any"
+    )
+    disk_floor_mb: int = setting(
+        256, "disk space in MiB that must be free for recordings, or no new work is begun; 0: any"
+    )
     max_upload_mb: int = setting(2048, "largest recording accepted, in MiB")
     max_audio_hours: float = setting(12.0, "longest recording accepted, in hours of decoded audio")
     decoding_mb: int = setting(1024, "memory that decoding one recording may take, in MiB")

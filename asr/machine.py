@@ -21,6 +21,15 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 HUB_PATIENCE = 3.0  # seconds; a page must not wait for a network that is not there
+_GROUP = {  # what control groups call the limit, what is taken, and of it what files are kept
+    "": ("memory.max", "memory.current", "inactive_file", "active_file"),
+    "memory": (
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+        "total_active_file",
+    ),
+}
 CUBLAS = "libcublas.so.12"  # the one library of CUDA that CTranslate2 4.8's wheel does not bring
 
 
@@ -124,6 +133,41 @@ def _memory() -> int:
         said = next(_lines(limit), "").strip()
         total = min(total, int(said)) if said.isdigit() else total
     return total
+
+
+def free_memory(system: Path = Path("/")) -> int | None:
+    """Bytes that may still be taken before somebody is killed for it, by the limits of our container too.
+
+    What files are kept in memory counts as free: it is given up first. None: this system does not tell.
+    """
+    lines = {name: rest.split()[0] for name, rest in _pairs(system / "proc/meminfo", ":")}
+    found = [int(lines["MemAvailable"]) * 1024] if "MemAvailable" in lines else []
+    return min([*found, *_group_memory(system)], default=None)
+
+
+def _group_memory(system: Path) -> Iterator[int]:
+    """What each control group around us leaves; version 2 first, then 1, from ours up to the root."""
+    for line in _lines(str(system / "proc/self/cgroup")):
+        _, kinds, ours = line.rstrip("\n").split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        root = system / "sys/fs/cgroup" / kinds
+        most, taken, *files = _GROUP[kinds]
+        # In a container the path may be the host's, of which only the root is to be seen.
+        for folder in (root / ours.lstrip("/"), *(root / ours.lstrip("/")).parents):
+            limit, used = (next(_lines(str(folder / name)), "").strip() for name in (most, taken))
+            if limit.isdigit() and used.isdigit():
+                kept = dict(_pairs(folder / "memory.stat", " "))
+                yield int(limit) - int(used) + sum(int(kept.get(name, 0)) for name in files)
+            if folder == root:
+                break
+
+
+def _pairs(path: Path, mark: str) -> Iterator[tuple[str, str]]:
+    for line in _lines(str(path)):
+        name, _, rest = line.partition(mark)
+        if rest.strip():
+            yield name, rest.strip()
 
 
 def _driver_gpus() -> tuple[GPU, ...]:

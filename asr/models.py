@@ -132,6 +132,13 @@ class Models:
             self.choose_again()  # this request is served by what there is
         return self._loaded(choice.spec, choice.device)
 
+    def awake(self, spec: str | None = None) -> Backend:
+        """As `get`; what rests is loaded again first, so that `status` tells who waits for what."""
+        backend = self.get(spec)
+        if isinstance(backend, Held):
+            backend.wake()
+        return backend
+
     def start_loading(self, spec: str | None = None) -> None:
         """Load in the background, at once even if it failed a moment ago. `status` tells how it goes."""
         if spec is None:

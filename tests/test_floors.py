@@ -9,7 +9,16 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"asr.types", "asr.errors", "asr.languages", "asr.locales", "asr.machine"},
     {"asr.config", "asr.logs", "asr.hub", "asr.audio", "asr.text", "asr.guards", "asr.cost"},
-    {"asr.vad", "asr.formats", "asr.speakers", "asr.backends", "asr.align", "asr.catalogue", "asr.ice"},
+    {
+        "asr.vad",
+        "asr.formats",
+        "asr.speakers",
+        "asr.backends",
+        "asr.align",
+        "asr.catalogue",
+        "asr.ice",
+        "asr.spare",
+    },
     {"asr.diarize", "asr.edits", "asr.pipeline", "asr.live", "asr.choice", "asr.held"},
     {"asr.scheduler", "asr.sessions", "asr.models", "asr.doctor", "asr.zerogpu", "asr.batch"},
     {"asr.jobs", "asr.api", "asr.bench", "asr.commands"},

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
@@ -140,3 +141,49 @@ def test_cublas_is_looked_for_where_the_loader_and_the_wheels_have_it(monkeypatc
     assert machine._missing_cuda() == ((machine.CUBLAS,) if sys.platform == "linux" else ())
     (tmp_path / machine.CUBLAS).touch()
     assert machine._missing_cuda() == ()
+
+
+def made(folder, **files: str):
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+MEMINFO = "MemTotal:       16000000 kB\nMemFree:  100 kB\nMemAvailable:    8000000 kB\n"
+
+
+def test_free_memory_is_what_the_system_can_give():
+    free, meminfo = machine.free_memory(), Path("/proc/meminfo")
+    assert (free is not None and 0 < free < 2**50) if meminfo.exists() else free is None
+
+
+def test_free_memory_counts_the_limit_of_the_container(tmp_path):
+    group = tmp_path / "sys/fs/cgroup"
+    made(tmp_path, proc__meminfo=MEMINFO, proc__self__cgroup="0::/\n")
+    assert machine.free_memory(tmp_path) == 8_000_000 * 1024  # no limit
+    made(group, memory_dot_max="max\n", memory_dot_current="5\n")
+    assert machine.free_memory(tmp_path) == 8_000_000 * 1024
+    made(group, memory_dot_max="2000000000\n", memory_dot_current="1900000000\n")
+    assert machine.free_memory(tmp_path) == 100_000_000
+    made(group, memory_dot_stat="anon 9\ninactive_file 300000000\nactive_file 50000000\n")
+    assert machine.free_memory(tmp_path) == 450_000_000  # files in memory are given up first
+
+
+def test_the_tightest_of_nested_groups_counts(tmp_path):
+    group = tmp_path / "sys/fs/cgroup"
+    made(tmp_path, proc__meminfo=MEMINFO, proc__self__cgroup="0::/system.slice/parlance.service\n")
+    made(group / "system.slice", memory_dot_max="300000000\n", memory_dot_current="100000000\n")
+    made(group / "system.slice/parlance.service", memory_dot_max="max\n", memory_dot_current="1\n")
+    assert machine.free_memory(tmp_path) == 200_000_000
+
+
+def test_the_older_kind_of_groups_counts_too(tmp_path):
+    group = tmp_path / "sys/fs/cgroup/memory"
+    made(tmp_path, proc__meminfo=MEMINFO, proc__self__cgroup="5:cpu,cpuacct:/x\n4:memory:/docker/abc\n0::/\n")
+    made(group, memory_dot_limit_in_bytes="700\n", memory_dot_usage_in_bytes="300\n")
+    assert machine.free_memory(tmp_path) == 400  # of the host's path only the root is to be seen
+
+
+def test_a_system_that_does_not_tell_is_believed_nothing(tmp_path):
+    assert machine.free_memory(tmp_path) is None

@@ -16,9 +16,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from asr import logs
-from asr.errors import AudioError, ConfigError
-from tests.browser import PATIENCE, ROOT, environment, free_port
+from asr.config import Config
+from asr.errors import AudioError, Busy, ConfigError
+from asr.jobs import Store, Tools, Wishes, Worker
+from tests.browser import PATIENCE, ROOT, environment, free_port, serve
 from tests.conftest import DIGITS
+from tests.hostile import wav
 from tests.test_gate import ask
 
 MODEL = f"faster_whisper:{DIGITS}"
@@ -134,3 +137,29 @@ def test_it_logs_requests_and_neither_who_nor_what_and_ends_in_order(running):
     assert line["status"] == status and line["method"] == "GET" and line["ms"] >= 0
     for secret in ("203.0.113.77", "some-secret-id", "key=abc", "sesame", cookie.partition("=")[2]):
         assert secret not in text
+
+
+@pytest.mark.parametrize("short_of", ["memory", "disk"])
+def test_where_little_is_left_new_work_is_refused_and_the_rest_lives_on(tmp_path, short_of):
+    """A floor that no machine reaches stands for a machine that is nearly full."""
+    with serve(ASR_MODEL=MODEL, **{f"ASR_{short_of.upper()}_FLOOR_MB": "999999999"}) as url:
+        form = (
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+            + wav()
+            + b"\r\n--b--"
+        )
+        kind = "multipart/form-data; boundary=b"
+        status, headers, text = ask(url, "v1/audio/transcriptions", "POST", form, Content_Type=kind)
+        assert status == 503 and headers["retry-after"] == "30"
+        assert f"MB of {short_of}" in json.loads(text)["error"]["message"]
+        with connect(f"ws{url[4:]}live/session") as live:
+            live.send(b"\0\0" * 16_000)
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    live.recv(timeout=60)
+        assert closed.value.rcvd.code == 4503 and "begins nothing new" in closed.value.rcvd.reason
+        store = Store(tmp_path / "data")
+        worker = Worker(Tools(store, Config(**{f"{short_of}_floor_mb": 999_999_999}), lambda spec: None))
+        with pytest.raises(Busy, match="begins nothing new"):
+            worker.submit("any", Wishes())
+        assert ask(url, "healthz")[0] == 200 and ask(url)[0] == 200

@@ -9,7 +9,7 @@ turns of their own: somebody waits for the answer, and must not wait for an hour
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -23,7 +23,9 @@ T = TypeVar("T")
 
 
 class Places:
-    def __init__(self, at_once: int, waiting: int):
+    def __init__(self, at_once: int, waiting: int, admit: Callable[[], None] = lambda: None):
+        """`admit` raises what is told to who comes when there can be no more."""
+        self._admit = admit
         self.at_once, self.size = at_once, at_once + waiting
         self.taken = 0
         self._long, self._short = asyncio.Semaphore(at_once), asyncio.Semaphore(at_once)
@@ -37,6 +39,7 @@ class Places:
         """Hold one place; raises Busy at once when there is none."""
         if self.taken >= self.size:
             raise Busy("Every place is taken.", "Try again in a few seconds.")
+        self._admit()
         self.taken += 1
         try:
             yield

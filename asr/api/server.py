@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
+from asr import spare
 from asr.api.limits import Places
 from asr.api.metrics import Metrics
 from asr.api.names import Names
@@ -25,7 +27,8 @@ class Server:
     ):
         self.config, self.models, self.schedulers, self.vad = config, models, schedulers, vad
         self.names = Names(config, models)
-        self.places = Places(config.api_at_once, config.api_waiting)
+        admit = partial(spare.admit, config)
+        self.places = Places(config.api_at_once, config.api_waiting, admit)
         self.metrics = Metrics()
         self.started = int(time.time())
-        self.calls = Places(config.live_sessions, 0)  # realtime sessions
+        self.calls = Places(config.live_sessions, 0, admit)  # realtime sessions

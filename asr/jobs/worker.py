@@ -11,6 +11,7 @@ import logging
 import time
 from threading import Condition, Thread
 
+from asr import spare
 from asr.errors import ASRError, Busy, Cancelled, UnknownJob
 from asr.jobs.job import Job, Stage, Wishes
 from asr.jobs.lock import Lock
@@ -53,6 +54,7 @@ class Worker:
         """Queue a recording: for what is left to do, or for these stages again. Raises Conflict, Busy."""
         if len(self.store.jobs(state="waiting")) >= self.tools.config.recordings_waiting + self.places:
             raise Busy("Too many recordings are waiting already.", "Try again when some of them are done.")
+        spare.admit(self.tools.config)
         job = self.store.submit(id, wishes, stages)
         self._nudge()
         return job

@@ -58,7 +58,10 @@ class Scheduler:
         policy: Callable[..., LiveTranscriber] = LiveTranscriber,
         pace: Pace = NORMAL,
         vad: Callable[[], VoiceDetector] = Silero,
+        admit: Callable[[], None] = lambda: None,
     ):
+        """`admit` raises what is told to whoever opens a stream when there can be no more."""
+        self.admit = admit
         self.backend, self.max_streams = backend, max_streams
         self._new = partial(policy, backend, pace=pace, vad=vad)
         self._batching = Batching(backend.batch_size if batching and "batch" in backend.can else 1)
@@ -77,6 +80,7 @@ class Scheduler:
 
     def open(self, options: Options, on_update: Callable[[Update], None]) -> LiveStream:
         """A new stream. Raises Busy when every place is taken, and Unsupported as `check` does."""
+        self.admit()
         with self._lock:
             if self._closed:
                 raise Busy("The server is shutting down.", "Try again in a minute.")
