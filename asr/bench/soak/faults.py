@@ -15,7 +15,7 @@ from asr.bench.soak.server import Server
 
 LENGTHS = (3.0, 15.0)  # seconds of a fault
 JUMP = 3600.0  # seconds that the clock goes forward, then back
-KINDS = ("raise", "kill", "disk", "endpoint", "memory", "clock", "slow")
+KINDS = ("kill", "raise", "disk", "endpoint", "memory", "clock", "slow")
 
 
 class Faults:

@@ -24,7 +24,7 @@ from asr.bench.soak.server import Server, Vitals, free_port, open_files, vitals
 
 LOOK = 2.0  # seconds between two looks at the process
 TELL = 30.0  # seconds between two lines about how it goes
-WARM = 15.0  # seconds after the first guests: idle threads of the web server go after ten
+WARM = 11.0  # seconds after the first guests: idle threads of the web server go after ten
 REST = 100.0  # seconds that it gets to come to rest: a session is forgotten after 60
 KINDS = ("page", "webrtc", "program", "realtime")
 MODELS = ("auto", "auto", "remote:auto")
@@ -41,24 +41,28 @@ class Soak:
             ASR_API_MODELS="remote:auto",
             ASR_REQUESTS_PER_MINUTE="0",  # all guests come from one address
         )
-        try:
-            self.disk, self.missing = Disk(self.server.data), ""
-        except OSError as e:
-            self.disk, self.missing = None, f"the disk was never full: {str(e).strip()}"
+        self.disk: Disk | None = None
+        self.missing = ""  # which fault could not be tried, and why
         self.samples: list[Vitals] = []
         self.guests: set[asyncio.Task] = set()
 
     async def run(self) -> dict:
         """Everything, as the report has it."""
         try:
+            self._mount()
             await self.server.start()
             return await self._watched()
         finally:
-            if self.server.process.poll() is None:
-                await self.server.stop()
+            await self.server.stop()
             self.endpoint.stop()
             if self.disk:
                 self.disk.close()
+
+    def _mount(self) -> None:
+        try:
+            self.disk = Disk(self.server.data)
+        except OSError as e:
+            self.missing = f"the disk was never full: {str(e).strip()}"
 
     async def _watched(self) -> dict:
         await self._warm_up()
@@ -92,7 +96,7 @@ class Soak:
                 crowd.append(self._again_and_again(guest, 60 / rate, until))
         if self.args.faults:
             faults = Faults(self.ledger, self.server, self.endpoint, self.disk, self.dice)
-            crowd.append(faults.inject(60 / self.args.faults, until, self.ledger.now + seconds / 3))
+            crowd.append(faults.inject(60 / self.args.faults, until, self.ledger.now + seconds / 2))
         await asyncio.gather(*crowd)
         await asyncio.gather(*self.guests)
 

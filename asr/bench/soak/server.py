@@ -97,7 +97,9 @@ class Server:
         self.process.stdin.close()
 
     async def stop(self) -> int:
-        """SIGTERM; returns its exit code."""
+        """SIGTERM, if it runs; returns its exit code."""
+        if not self.process:
+            return 0
         self.process.terminate()
         try:
             return await asyncio.to_thread(self.process.wait, 60)
