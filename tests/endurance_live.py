@@ -2,6 +2,9 @@
 
     python -m tests.endurance_live clients 16     # WebRTC clients, each speaking for a minute
     python -m tests.endurance_live starts 20      # one page in Chromium, started and stopped
+    python -m tests.endurance_live sessions 200   # the real app; sessions over WebRTC, one after another
+    python -m tests.endurance_live hours 4        # one stream of so many hours, as fast as possible
+    python -m tests.endurance_live nobody 30      # so many minutes without speech, into the digits model
 
 The server runs in a process of its own, so that its CPU time and memory can be told.
 """
@@ -14,13 +17,25 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from asr.backends import load
+from asr.bench.soak.engines.synthetic import Synthetic
+from asr.bench.soak.ledger import Ledger
+from asr.bench.soak.live import Speaker, speech
+from asr.bench.soak.server import Server, vitals
+from asr.bench.words import align
+from asr.live import LiveTranscriber
+from asr.live.passes import hear
+from asr.types import Options, Segment
+from tests.conftest import DIGITS
 from tests.hall import stage
+from tests.test_live_digits import noises
 from tests.test_microphone import Voice, by_webrtc, quiet, speaker, until, words
 from tests.tones import WORDS, say, silence
 
@@ -123,5 +138,86 @@ def starts(count: int) -> None:
         print(f"left: {latest(told)} connections and busy sessions")
 
 
+def sessions(count: int) -> None:
+    """What each twenty sessions leave behind in `python app.py`, with real voice detection."""
+    dice, ledger = random.Random(1), Ledger()
+
+    async def some(server, many):
+        line = asyncio.Semaphore(4)
+
+        async def one():
+            async with line:
+                await Speaker(ledger, server.url, dice, "webrtc", 10, cuts=1e9).talk()
+
+        await asyncio.gather(*(one() for _ in range(many)))
+
+    async def all_of_them(folder):
+        server = Server(Path(folder))
+        await server.start()
+        try:
+            for done in range(0, count, 20):
+                now = vitals(server.pid, ledger.now)
+                print(f"{done:4}  {now.anonymous:5.0f} MiB, {now.threads} threads, {now.descriptors} files")
+                await some(server, min(20, count - done))
+            await asyncio.sleep(15)  # idle threads go
+            now, left = vitals(server.pid, ledger.now), await server.guests()
+            print(f"{count:4}  {now.anonymous:5.0f} MiB, {now.threads} threads, {now.descriptors} files")
+            said, lost = sum(ledger.said.values()), sum(ledger.lost.values())
+            print(f"lost {lost} of {said} words, {ledger.events['by WebRTC']} by WebRTC; left {dict(left)}")
+            print(*ledger.wrong, sep="\n")
+        finally:
+            await server.stop()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(all_of_them(folder))
+
+
+def hours(count: int) -> None:
+    """One stream: every word, its delay on the audio's clock, and the memory of this process."""
+    backend, dice, fed, words, lost, delays = Synthetic("synthetic:voice"), random.Random(1), 0, 0, 0, []
+    stream = LiveTranscriber(backend, Options())
+    for minute in range(1, 60 * count + 1):
+        said, sound = speech(dice, 60)
+        heard = []
+        for piece in np.array_split(sound, len(sound) // 512):
+            stream.feed(piece)
+            fed += len(piece)
+            for segment in final(stream, backend):
+                heard.append(segment.text)
+                delays.append(fed / 16_000 - segment.end)
+        words, lost = words + len(said.split()), lost + align(said.split(), "".join(heard).split()).errors
+        if minute % 20 == 0:
+            late, delays = sorted(delays), []
+            print(
+                f"{minute:4} minutes: {words:,} words, {lost} errors, "
+                f"final after {np.mean(late):.2f} s, p95 {late[int(0.95 * len(late))]:.2f} s, "
+                f"{psutil.Process().memory_info().rss / 2**20:.0f} MiB",
+                flush=True,
+            )
+
+
+def nobody(minutes: int) -> None:
+    """Noises and music; nothing may be heard in them."""
+    backend, kinds = load(f"faster_whisper:{DIGITS}"), noises(60 * minutes // 6)
+    for name, noise in kinds.items():
+        stream, words = LiveTranscriber(backend, Options()), 0
+        for piece in np.array_split(noise.astype(np.float32), len(noise) // 16_000):
+            stream.feed(piece)
+            for segment in final(stream, backend):
+                words += len(segment.text.split())
+        print(f"{name:8} {len(noise) / 960_000:.0f} minutes: {words} words", flush=True)
+
+
+def final(stream: LiveTranscriber, backend) -> Iterator[Segment]:
+    """What becomes final now."""
+    while (update := stream.listen()) or stream.wants is not None:
+        if update:
+            yield from update.final
+        if stream.wants is not None:
+            job = stream.take()
+            yield from stream.heard(job, hear(backend, [job])[0]).final
+
+
 if __name__ == "__main__":
-    {"clients": clients, "starts": starts}[sys.argv[1]](int(sys.argv[2]))
+    modes = (clients, starts, sessions, hours, nobody)
+    {mode.__name__: mode for mode in modes}[sys.argv[1]](int(sys.argv[2]))
