@@ -10,14 +10,14 @@ no hub, nothing cached  the engine that needs no download, under its own name: a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from asr import catalogue
 from asr.catalogue import Card
 from asr.config import Config
 from asr.errors import ASRError
-from asr.machine import Machine
+from asr.machine import Hub, Machine
 
 GPU_MEMORY = 4 << 30  # bytes; turbo in float16 takes 2.5 GB (faster-whisper's README), a batch comes on top
 # A live stream asks for a pass about once a second: the encoder over a window padded to 30 s, then some 25
@@ -43,6 +43,7 @@ class Choice:
     device: str
     why: str  # one sentence
     fallback: bool = False  # the low-accuracy engine stands in for what could not be had
+    stands_in: bool = False  # a good one does, for a better one that could not be loaded
     fix: str = ""  # what brings something better
 
 
@@ -76,15 +77,21 @@ def choose(config: Config, machine: Machine, cached: Cached = catalogue.cached) 
     return Choice(catalogue.FALLBACK, "cpu", why, fallback=True, fix=get_whisper(good[0]))
 
 
-def instead_of(choice: Choice, error: ASRError) -> Choice:
-    """What runs when the chosen model could not be loaded: the fallback, saying so."""
-    return Choice(
-        catalogue.FALLBACK,
-        "cpu",
-        f"Offline fallback, English, low accuracy: {choice.spec} could not be loaded. {error.what}",
-        fallback=True,
-        fix=error.fix or get_whisper(choice.spec),
-    )
+def instead_of(
+    failed: Mapping[str, ASRError], config: Config, machine: Machine, cached: Cached = catalogue.cached
+) -> Choice:
+    """What runs when chosen models could not be loaded: the next best on this disk, or the fallback.
+
+    `failed`: what was tried, by its spec, the best first; it is part of the reason.
+    """
+    here = replace(machine, hub=lambda: Hub(False, ""))
+    found = choose(config, here, lambda card: card.spec not in failed and cached(card))
+    reasons = " ".join(f"{spec} could not be loaded. {error.what}" for spec, error in failed.items())
+    best, error = next(iter(failed.items()))
+    fix = error.fix or get_whisper(best)
+    if found.fallback:
+        return replace(found, why=f"Offline fallback, English, low accuracy: {reasons}", fix=fix)
+    return replace(found, why=f"The next best on this disk: {reasons}", stands_in=True, fix=fix)
 
 
 def get_whisper(spec: str) -> str:

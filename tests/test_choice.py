@@ -1,12 +1,14 @@
 """The automatic choice: a table of machines, and what must be said about each."""
 
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from asr import catalogue
-from asr.choice import choose, get_whisper, instead_of
+from asr import catalogue, models
+from asr.choice import Choice, choose, get_whisper, instead_of
 from asr.config import Config
 from asr.errors import BackendUnavailable, UnknownModel
 from asr.machine import GPU, Hub, Machine
@@ -140,7 +142,55 @@ def test_the_line_that_gets_a_model_names_the_engine_that_it_is_for():
 
 
 def test_what_could_not_be_loaded_is_named_with_its_reason():
-    choice = instead_of(chosen(), BackendUnavailable("The download broke off.", "Try again."))
+    failed = {"faster_whisper:small": BackendUnavailable("The download broke off.", "Try again.")}
+    choice = instead_of(failed, AUTO, MACHINE, lambda card: False)
     assert choice.spec == catalogue.FALLBACK and choice.fallback
     assert "faster_whisper:small could not be loaded. The download broke off." in choice.why
     assert choice.fix == "Try again."
+
+
+@pytest.mark.parametrize(
+    "failed, cached, spec",
+    [
+        (("onnx:parakeet-tdt-0.6b-v2",), ("parakeet-tdt-0.6b-v2", "small", "tiny"), "faster_whisper:small"),
+        (("onnx:parakeet-tdt-0.6b-v2", "faster_whisper:small"), ("small", "tiny"), "faster_whisper:tiny"),
+        (("faster_whisper:small",), ("parakeet-tdt-0.6b-v2",), "onnx:parakeet-tdt-0.6b-v2"),
+        (("onnx:parakeet-tdt-0.6b-v2",), (), catalogue.FALLBACK),
+    ],
+)
+def test_the_next_best_on_the_disk_goes_before_the_fallback_and_says_why(failed, cached, spec):
+    def here(card):
+        return card.spec.partition(":")[2] in cached
+
+    errors = {name: BackendUnavailable(f"{name} is broken.", f"Mend {name}.") for name in failed}
+    machine = replace(MACHINE, hub=lambda: pytest.fail("the network was asked for nothing"))
+    choice = instead_of(errors, Config(language="en"), machine, here)
+    assert (choice.spec, choice.stands_in, choice.fallback) == (
+        spec,
+        spec != catalogue.FALLBACK,
+        spec == catalogue.FALLBACK,
+    )
+    assert all(f"{name} could not be loaded. {name} is broken." in choice.why for name in failed)
+    assert choice.fix == f"Mend {failed[0]}."
+
+
+def test_a_broken_parakeet_gives_way_to_whisper_until_it_is_mended(monkeypatch):
+    def load(spec, device):
+        if "parakeet" in spec and broken:
+            raise RuntimeError("Protobuf parsing failed.")
+        return spec
+
+    broken, now = [True], [0.0]
+    parakeet = Choice("onnx:parakeet-tdt-0.6b-v2", "cpu", "It is downloaded already.")
+    whisper = partial(instead_of, cached=lambda card: card.spec == "faster_whisper:base")
+    monkeypatch.setattr(models, "instead_of", whisper)
+    here = models.Models(Config(device="cpu"), load=load, choice=lambda: parakeet, clock=lambda: now[0])
+    assert here.get() == "faster_whisper:base"
+    assert "parakeet-tdt-0.6b-v2 could not be loaded: Protobuf parsing failed." in here.choice.why
+    broken.clear()
+    now[0] = models.RETRY + 1
+    assert here.get() == "faster_whisper:base", "who asks is served by what there is"
+    until = time.monotonic() + 10
+    while here.choice != parakeet:
+        assert time.monotonic() < until
+        time.sleep(0.01)

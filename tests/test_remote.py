@@ -499,7 +499,7 @@ def test_a_long_recording_goes_in_pieces_that_end_where_it_is_quiet(monkeypatch)
     with parlance(monkeypatch) as (server, backend):
         assert heard(backend, counted(1500)) == list(range(1, 1501))
         sizes = [len(c.file) / 2 / SAMPLE_RATE for c in server.heard]
-        assert len(sizes) == 3 and max(sizes) <= 750
+        assert len(sizes) == 3 and max(sizes) <= 720
         assert all(at % 1 > 0.5 for at in np.cumsum(sizes)[:-1])
         assert [c.form.get("language") for c in server.heard] == [None, "en", "en"], (
             "one recording, one language"
