@@ -191,11 +191,11 @@ def test_a_server_process_killed_while_people_speak_costs_no_word(tmp_path, play
 
 
 def test_a_soak_of_some_seconds_finds_nothing(tmp_path):
-    """Everybody at once; the server is killed and its engine raises."""
+    """Everybody at once; the server is killed meanwhile."""
     command = [sys.executable, "-m", "asr", "bench", "soak", "--json", tmp_path / "soak.json"]
     few = ["--minutes", "0.3", "--live", "3", "--uploads", "10", "--calls", "20", "--speech", "6"]
     run = subprocess.run([*command, *few, "--faults", "15"], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads((tmp_path / "soak.json").read_text())
-    assert report["passed"] and report["starts"] == 2 and "ok  words" in run.stdout
+    assert report["passed"] and "kill" in {name for name, _, _ in report["faults"]}
     assert all(report["said"].get(kind) for kind in ("page", "program", "webrtc", "realtime", "upload"))

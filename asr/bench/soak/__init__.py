@@ -5,6 +5,9 @@ speakers (the page's WebSocket, WebRTC, the programs' WebSocket, OpenAI's Realti
 calls run until the time is over; they lose connections, hang up, cancel and come back. Meanwhile the
 engine raises, is slow or out of GPU memory, the endpoint is down, the disk full, the clock jumps, and
 the server is killed. At the end every word has to be there, and nothing else left.
+
+The faults are the engine's, the endpoint's, the clock's of the bench's own process and, for root, a
+disk's of its own; the app knows nothing of them. Linux only: /proc says what the server holds.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 
+from asr.bench.soak.place import Ours, Theirs
 from asr.bench.soak.report import told
 from asr.bench.soak.run import Soak
 
@@ -27,7 +31,8 @@ def main(argv: list[str]) -> int:
         print("The soak reads /proc: it runs on Linux.", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        report = asyncio.run(Soak(Path(folder), args, Random(args.seed)).run())
+        place = Theirs(args.url) if args.url else Ours(Path(folder))
+        report = asyncio.run(Soak(place, args, Random(args.seed)).run())
     print(told(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
@@ -46,6 +51,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     p.add_argument("--calls", type=float, default=6, metavar="N", help="API calls a minute (6)")
     p.add_argument("--faults", type=float, default=1, metavar="N", help="faults a minute; 0: none (1)")
     p.add_argument("--speech", type=float, default=60, metavar="S", help="seconds a speaker speaks (60)")
+    p.add_argument(
+        "--url", help="a server that runs already on this machine: it is used as hard, and not harmed"
+    )
     p.add_argument("--seed", type=int, default=1, help="of all chance (1)")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     return p.parse_args(argv)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from itertools import cycle
 from random import Random
 
@@ -62,6 +61,4 @@ class Faults:
     async def _kill(self, seconds: float, kind: str) -> None:
         await self.server.kill()
         await asyncio.sleep(min(seconds, 5))
-        began = time.monotonic()
         await self.server.start()
-        self.ledger.events["seconds to start again"] = round(time.monotonic() - began)

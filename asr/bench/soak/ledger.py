@@ -19,6 +19,7 @@ class Ledger:
     """Times are seconds since `began` (time.monotonic)."""
 
     began: float = field(default_factory=time.monotonic)
+    exact: bool = True  # the server hears what is said, so that texts can be compared
     done: Counter = field(default_factory=Counter)  # conversations, by their kind
     said: Counter = field(default_factory=Counter)  # words, by kind
     lost: Counter = field(default_factory=Counter)
@@ -35,9 +36,11 @@ class Ledger:
 
     def heard(self, kind: str, said: str, heard: str) -> None:
         """Compare what a client said with the text it got."""
+        self.done[kind] += 1
+        if not self.exact:
+            return
         expected, found = said.split(), heard.split()
         edits = align(expected, found)
-        self.done[kind] += 1
         self.said[kind] += len(expected)
         self.lost[kind] += edits.deleted + edits.substituted
         self.invented[kind] += edits.inserted

@@ -47,7 +47,6 @@ class Server:
             "ASR_MODEL": "synthetic:voice",
         }  # fmt: skip
         self.process: subprocess.Popen | None = None
-        self.starts = 0
 
     @property
     def pid(self) -> int:
@@ -60,7 +59,6 @@ class Server:
                 [sys.executable, "-m", "asr.bench.soak.child"],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=self._environment, cwd=APP.parent,
             )  # fmt: skip
-        self.starts += 1
         async with httpx.AsyncClient() as client:
             for _ in range(round(PATIENCE / 0.2)):
                 with suppress(httpx.HTTPError):
