@@ -16,6 +16,7 @@ BENCHES = {
     "wer": "word error rates of several models on folders, lists and the Open ASR Leaderboard's sets",
     "diarize": "who spoke when: diarization error rates, speaker counts, words with the wrong speaker",
     "soak": "the whole app under mixed use while things go wrong: words, leaks, memory, delay",
+    "gpu": "Whisper's shapes on a GPU: speed by batch, streams, and how near its limit",
     "speed": "time, memory and errors beside bare CTranslate2, faster-whisper and whisperx",
 }
 
