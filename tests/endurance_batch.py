@@ -1,19 +1,23 @@
-"""Too long for the test suite: python -m tests.endurance_batch kills | files
+"""Too long for the test suite: python -m tests.endurance_batch kills | long | files
 
 kills   an archive of 600 recordings, killed (SIGKILL) at 50 random instants and started again; the outputs
         must be those of a run that nobody killed, byte for byte, and no window heard beyond those in flight
+long    one recording of an hour, killed 50 times at random instants of its recognition; its text and its
+        JSON must be those of a run that nobody killed
 files   10,000 tiny recordings: the time to do them, and to start again when all is done
 """
 
 from __future__ import annotations
 
+import random
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.archiving import HEARD, run, save, sentence
-from tests.test_batch import archive, check_whole, kill_often, killed_run, starting
+from tests.test_batch import archive, check_whole, kill_often, killed_run, starting, until
 
 
 def kills(folder: Path) -> None:
@@ -30,6 +34,35 @@ def kills(folder: Path) -> None:
     heard = (out / HEARD).read_text().splitlines()
     print(f"killed {killed} times; 600 recordings whole, equal to those of a run that nobody killed")
     print(f"windows heard: {len(heard)}, {len(heard) - 600} of them again (their text was not safe yet)")
+
+
+def long(folder: Path) -> None:
+    source, whole, out = folder / "in", folder / "whole", folder / "out"
+    save(source / "long.wav", " ".join(sentence(i % 2700) for i in range(2100)), gap=0.27)
+    assert killed_run(source, whole, None)
+    rng, killed = random.Random(7), 0
+    while killed < 50:
+        command = [sys.executable, "-m", "tests.archiving", str(source), str(out), "0.4"]
+        process = subprocess.Popen(command)
+        heard = _windows(out)
+        until(lambda h=heard, p=process: _windows(out) > h or p.poll() is not None)
+        time.sleep(rng.uniform(0, 0.4))
+        if process.poll() is None:
+            process.kill()
+            killed += 1
+        process.wait()
+        if (out / "long.txt").exists():
+            break
+    assert killed_run(source, out, None)
+    for name in ("long.txt", "long.json"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+    alone = _windows(whole)
+    print(f"killed {killed} times; text and JSON equal to those of a run that nobody killed")
+    print(f"windows heard: {_windows(out)} of {alone}, so {_windows(out) - alone} again")
+
+
+def _windows(out: Path) -> int:
+    return len((out / HEARD).read_text().splitlines()) if (out / HEARD).exists() else 0
 
 
 def files(folder: Path) -> None:
@@ -50,4 +83,4 @@ def files(folder: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        {"kills": kills, "files": files}[sys.argv[1]](Path(folder))
+        {"kills": kills, "long": long, "files": files}[sys.argv[1]](Path(folder))

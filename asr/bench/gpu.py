@@ -132,7 +132,7 @@ def _timed(model, channels: int, batch: int, args: argparse.Namespace) -> tuple[
     return max(whole - decoder, 1e-9), decoder
 
 
-HEAD = f"{'shape':20}{'compute':14}{'batch':>6}{'x real':>9}{'encoder':>9}  bound by  {'of limit':>9}{'streams':>9}"
+HEAD = f"{'shape':20}{'compute':14}{'batch':>6}   x real  encoder  bound by   of limit  streams"
 
 
 def _line(row: Row) -> str:
