@@ -118,7 +118,7 @@ def _routes(config: Config, models, worker, schedulers, sessions) -> list:
         *recordings.routes(worker, config, origins.admit),
         *editor.routes(worker, origins.admit),
         *perfect.routes(sessions, worker, origins.admit),
-        *api.routes(config, models, schedulers, sessions),
+        *api.routes(config, models, schedulers, sessions, lambda state: len(worker.store.jobs(state=state))),
     ]
 
 

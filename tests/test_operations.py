@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,14 @@ from tests.hostile import wav
 from tests.test_gate import ask
 
 MODEL = f"faster_whisper:{DIGITS}"
+
+
+def transcribed(url: str, **headers: str):
+    """What the API answers to a second of sound."""
+    part = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n'
+    head = part.format("model") + "whisper-1\r\n" + part.format('file"; filename="a.wav')
+    form, kind = head.encode() + wav() + b"\r\n--b--", "multipart/form-data; boundary=b"
+    return ask(url, "v1/audio/transcriptions", "POST", form, Content_Type=kind, **headers)
 
 
 def check(folder, **settings) -> subprocess.CompletedProcess:
@@ -143,13 +152,7 @@ def test_it_logs_requests_and_neither_who_nor_what_and_ends_in_order(running):
 def test_where_little_is_left_new_work_is_refused_and_the_rest_lives_on(tmp_path, short_of):
     """A floor that no machine reaches stands for a machine that is nearly full."""
     with serve(ASR_MODEL=MODEL, **{f"ASR_{short_of.upper()}_FLOOR_MB": "999999999"}) as url:
-        form = (
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
-            + wav()
-            + b"\r\n--b--"
-        )
-        kind = "multipart/form-data; boundary=b"
-        status, headers, text = ask(url, "v1/audio/transcriptions", "POST", form, Content_Type=kind)
+        status, headers, text = transcribed(url)
         assert status == 503 and headers["retry-after"] == "30"
         assert f"MB of {short_of}" in json.loads(text)["error"]["message"]
         with connect(f"ws{url[4:]}live/session") as live:
@@ -163,3 +166,47 @@ def test_where_little_is_left_new_work_is_refused_and_the_rest_lives_on(tmp_path
         with pytest.raises(Busy, match="begins nothing new"):
             worker.submit("any", Wishes())
         assert ask(url, "healthz")[0] == 200 and ask(url)[0] == 200
+
+
+WORDS = {
+    "sum",
+    "by",
+    "rate",
+    "max",
+    "min",
+    "histogram_quantile",
+    "label_values",
+}  # of PromQL, in the dashboard
+
+
+def named(query: str) -> set[str]:
+    """The metrics in a PromQL query."""
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]|\bby \([^)]*\)', " ", query)
+    return set(re.findall(r"[a-zA-Z_:][\w:]*", bare)) - WORDS
+
+
+def test_the_dashboard_draws_what_there_is():
+    """Scraped from the app after a call and with somebody live: each name of a query has a value."""
+    dashboard = json.loads((ROOT / "docs/dashboard.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    with serve(ASR_MODEL=MODEL, ASR_API_KEYS="key") as url:
+        key = "Bearer key"
+        assert transcribed(url, Authorization=key)[0] == 200
+        with connect(f"ws{url[4:]}live/session") as live:
+            live.send(b"\0\0" * 16_000)
+            while json.loads(live.recv(timeout=60)).get("state") != "live":
+                pass
+            text = ask(url, "metrics", Authorization=key)[2]
+    values = dict(re.findall(r"^(\w+)(?:\{.*\})? (\S+)$", text, re.M))
+    assert named("label_values(parlance_model_ready, job)") == {"parlance_model_ready", "job"}
+    for query in queries:
+        assert (names := named(query)) and names <= set(values), f"{names - set(values)} is not in /metrics"
+    assert float(values["parlance_live_streams"]) == 1 and float(values["parlance_memory_free_bytes"]) > 0
+    assert {
+        name for name in values if name.startswith("parlance_") and not name.endswith(("_created", "_sum"))
+    } <= {
+        *set().union(*map(named, queries)),
+        "parlance_request_seconds_count",
+        "parlance_live_opened_total",
+        "parlance_live_passes_total",
+    }  # and what is measured is drawn, or nearly

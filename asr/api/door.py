@@ -11,6 +11,7 @@ import time
 from typing import Annotated
 from uuid import uuid4
 
+import anyio
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -142,6 +143,6 @@ def _metrics(server: Server):
         state = server.names.state()
         server.metrics.models.clear()
         server.metrics.models.labels(state["model"] or "").set(state["ready"])
-        return Response(server.metrics.text(), media_type=MEDIA_TYPE)
+        return Response(await anyio.to_thread.run_sync(server.metrics.text), media_type=MEDIA_TYPE)
 
     return metrics

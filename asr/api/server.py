@@ -24,11 +24,14 @@ class Server:
         schedulers: Schedulers,
         *,
         vad: Callable[[], VoiceDetector] = Silero,
+        recordings: Callable[[str], int] | None = None,
     ):
+        """`recordings(state)` counts those of the page, for the metrics."""
         self.config, self.models, self.schedulers, self.vad = config, models, schedulers, vad
         self.names = Names(config, models)
         admit = partial(spare.admit, config)
         self.places = Places(config.api_at_once, config.api_waiting, admit)
         self.metrics = Metrics()
+        self.metrics.watch(schedulers, config, recordings)
         self.started = int(time.time())
         self.calls = Places(config.live_sessions, 0, admit)  # realtime sessions
