@@ -23,6 +23,7 @@ from typing import Literal
 
 import numpy as np
 
+from asr.audio import Recording
 from asr.backends import Backend, Stream
 from asr.types import Options, Segment
 
@@ -93,6 +94,10 @@ class Held:
     def transcribe(self, audio: np.ndarray, options: Options) -> Iterator[Segment]:
         with self.held():
             yield from self._awake().transcribe(audio, options)
+
+    def hear(self, recording: Recording, options: Options) -> Iterator[Segment]:
+        with self.held():
+            yield from self._awake().hear(recording, options)
 
     def prepare(self, audio: np.ndarray) -> np.ndarray:
         with self.held():

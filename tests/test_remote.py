@@ -21,6 +21,7 @@ from asr.catalogue import cached, card
 from asr.choice import choose
 from asr.config import Config
 from asr.errors import ASRError, BackendUnavailable, ConfigError, UnknownModel, Unsupported
+from asr.held import Held
 from asr.live import LiveTranscriber, replay
 from asr.models import Models
 from asr.pipeline import transcribe
@@ -558,6 +559,12 @@ def test_translations_own_detectors_and_other_servers_get_windows(monkeypatch):
     older = {**quirky.PARLANCE, "components": {}}
     with remote(monkeypatch, Server(quirky.openai, ["whisper-1"], page=older)) as backend:
         assert "whole" not in backend.can and "mend" in backend.can
+
+
+def test_a_model_that_rests_between_is_asked_as_a_whole_too(monkeypatch):
+    with parlance(monkeypatch) as (server, backend):
+        model = Held(backend, lambda: backend)
+        assert heard(model, counted(3)) == [1, 2, 3] and len(server.heard) == 1
 
 
 def test_while_somebody_speaks_recordings_go_in_windows_between_which_is_room(monkeypatch):
