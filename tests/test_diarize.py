@@ -9,7 +9,7 @@ import pytest
 
 from asr.audio import Recording, decode
 from asr.config import Config
-from asr.diarize import Count, apart, diarize
+from asr.diarize import Count, apart, clustering, diarize, slots
 from asr.diarize.voices import Encoder
 from asr.errors import ASRError, BackendUnavailable, Cancelled, Unsupported
 
@@ -97,3 +97,19 @@ def test_a_voices_model_that_is_not_installed_is_told_with_the_line_that_install
     monkeypatch.setattr("asr.diarize.voices.find_spec", lambda _: None)
     with pytest.raises(BackendUnavailable, match=r"pip install --no-deps resemblyzer"):
         Encoder()
+
+
+def test_a_long_meeting_with_many_odd_sounds_still_has_its_two_speakers():
+    """Each odd sound is a group of its own at first: there may be hundreds in an hour."""
+    dice, size = np.random.default_rng(0), 128
+    voices = slots.unit(dice.standard_normal((2, size)))
+    whose = np.arange(2000) // 40 % 2
+    heard = slots.unit(voices[whose] + 0.02 * dice.standard_normal((2000, size)))
+    heard[::10] = slots.unit(dice.standard_normal((200, size)))
+    ones = np.ones(2000, np.float32)
+    found = clustering.posterior(
+        slots.Slots(ones, ones, dict.fromkeys(slots.WIDTHS, heard.astype(np.float32))), Count()
+    )
+    assert found.shape == (2000, 2)
+    agree = (found.argmax(axis=1) == whose).mean()
+    assert max(agree, 1 - agree) > 0.85

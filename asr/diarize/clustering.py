@@ -19,6 +19,7 @@ WIDE = WIDTHS[0]
 APART = 0.28  # cosine distance at which groups are kept apart at first
 PURE = 0.7  # part of a window in which one person must speak to found a group
 FOUNDERS = 6  # windows that make a group
+BEGIN = 60  # groups to begin with, more than the fewest speakers: each round takes time for each of them
 ALIKE = 0.87  # cosine likeness from which on two groups are one speaker ...
 NOISE = 0.25  # ... less this, divided by the seconds of each: what is known from little is less alike
 HEARD = 3.0  # seconds somebody must speak alone to count as a speaker
@@ -69,16 +70,23 @@ def _groups(slots: Slots, low: int) -> np.ndarray:
         return vectors
     tree = linkage(vectors, "average", metric="cosine")
     labels = fcluster(tree, APART, "distance")
-    least = min(FOUNDERS, 0.1 * len(vectors))
-    for more in range(len(np.unique(labels)), min(len(vectors), low + 60) + 1):
-        big = [g for g in np.unique(labels) if (labels == g).sum() >= least]
-        if len(big) >= low:
+    large = _large(labels)
+    for more in range(labels.max() + 1, min(len(vectors), low + BEGIN) + 1):
+        if len(large) >= low:
             break
-        labels = fcluster(tree, more + 1, "maxclust")
-    if len(big) < low:
+        labels = fcluster(tree, more, "maxclust")
+        large = _large(labels)
+    if len(large) < low:
         labels = fcluster(tree, low, "maxclust")
-        big = list(np.unique(labels))
-    return unit(np.stack([vectors[labels == g].mean(axis=0) for g in big]))
+        large = np.unique(labels)
+    return unit(np.stack([vectors[labels == g].mean(axis=0) for g in large[: low + BEGIN]]))
+
+
+def _large(labels: np.ndarray) -> np.ndarray:
+    """The groups that have enough windows, the largest first."""
+    sizes = np.bincount(labels)
+    by_size = np.argsort(-sizes, kind="stable")
+    return by_size[sizes[by_size] >= min(FOUNDERS, 0.1 * len(labels))]
 
 
 def _seconds(slots: Slots, whose: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def diarize(recording: Recording, count: Count, progress: Progress = lambda _: N
     many[len(recording) // HOP + 1 :] = 0
     if not many.any():
         return Diarization((), (), "embedded", "")
-    heard = slots.hear(recording, local, many, lambda part: progress(0.35 + 0.55 * part))
+    heard = slots.hear(recording, many, lambda part: progress(0.35 + 0.55 * part))
     whose = clustering.posterior(heard, count)
     progress(0.95)
     scores = resegmentation.scores(local, whose)

@@ -24,15 +24,17 @@ def scores(local: Local, whose: np.ndarray) -> np.ndarray:
     same frame vote. The slots' own word counts as much: windows mistake two similar voices for one.
     """
     voice = _in_frames(whose, local.frames)
-    found = np.zeros((*local.voices.shape[:2], whose.shape[1]), np.float16)
+    votes = np.zeros_like(voice)
     for window, (first, active) in enumerate(zip(local.first, local.active, strict=True)):
         here = voice[first : first + FRAMES]
         voices = np.flatnonzero(active.sum(axis=0) >= SHORT)
         likely = [_likely(here, active, k) for k in voices]
         if likely:
             for row, speaker in zip(*linear_sum_assignment(np.array(likely), maximize=True), strict=True):
-                found[window, :, speaker] = local.voices[window, :, voices[row]]
-    return local.mean(found) + voice
+                votes[first : first + FRAMES, speaker] += local.voices[window, :, voices[row]]
+    votes /= local.cover[:, None]
+    votes += voice
+    return votes
 
 
 def _likely(voice: np.ndarray, active: np.ndarray, k: int) -> np.ndarray:

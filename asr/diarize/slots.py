@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.audio import SAMPLE_RATE, Recording
-from asr.diarize.segmentation import HOP, Local
+from asr.diarize.segmentation import HOP
 from asr.diarize.voices import MEL_HOP, Encoder
 
 SLOT = 0.2  # seconds
@@ -80,7 +80,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
-def hear(recording: Recording, local: Local, many: np.ndarray, progress: Callable[[float], None]) -> Slots:
+def hear(recording: Recording, many: np.ndarray, progress: Callable[[float], None]) -> Slots:
     """`many` (frames,) is how many people speak in each frame of the segmentation."""
     count = max(1, -(-len(recording) // (MELS * MEL_HOP)))
     frame = np.arange(count * MELS) * MEL_HOP // HOP
