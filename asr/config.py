@@ -48,6 +48,7 @@ class Config:
     endpoint_at_once: int = setting(4, "requests to the endpoint at the same time")
     endpoint_patience: float = setting(300.0, "seconds to wait for the endpoint, with its waking up")
     log: str = setting("text", "log lines as text or json; never what was said, tokens or addresses")
+    log_level: str = setting("info", "debug tells of every request, info of work and errors, or warning")
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = setting(7860, "port of the page and the API")
     memory_floor_mb: int = setting(
@@ -64,7 +65,7 @@ class Config:
         "", "API keys, separated by commas; empty: this machine only; open: everybody", secret=True
     )
     api_models: str = setting("", "further models API clients may name, separated by commas: backend:model")
-    api_at_once: int = setting(2, "API requests recognised at the same time")
+    api_at_once: int = setting(2, "API requests recognised at the same time; of up to 1 MiB, as many again")
     api_waiting: int = setting(16, "further API requests that may wait for their turn")
     recordings_at_once: int = setting(2, "recordings on the page recognised at the same time")
     recordings_waiting: int = setting(200, "further recordings on the page that may wait for their turn")
