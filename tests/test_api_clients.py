@@ -145,6 +145,10 @@ def test_openai_sdk_streams_with_all_there_is_to_ask(client, speech):
         )
     )
     assert "".join(e.delta for e in events[:-1]) == events[-1].text == SAID
+    how = {"response_format": "verbose_json", "timestamp_granularities": ["word"]}
+    timed = list(client.audio.transcriptions.create(file=speech, model="auto", stream=True, **how))
+    assert [e.type.rpartition(".")[2] for e in timed] == ["delta", "segment", "done"]
+    assert timed[1].text.strip() == SAID and [w["word"].strip() for w in timed[1].words] == SAID.split()
     assert events[-1].usage.total_tokens == events[-1].usage.input_tokens + events[-1].usage.output_tokens
     assert [p.token.strip() for p in events[-1].logprobs] == SAID.split()
     assert all(p.logprob <= 0 for p in events[-1].logprobs)
@@ -429,7 +433,7 @@ def test_the_documentations_voice_agent_answers_what_it_heard(server, monkeypatc
 def test_pipecats_services_recognise(server, two_turns):
     pytest.importorskip(
         "pipecat",
-        reason="pipecat-ai needs older protobuf, soundfile and soxr, and Python 3.11: docs/api.md says how it was run",
+        reason="pipecat-ai needs older protobuf, soundfile and soxr: docs/api.md says how it was run",
     )
     from pipecat.frames.frames import InputAudioRawFrame, TranscriptionFrame
     from pipecat.pipeline.worker import PipelineParams

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from asr import backends, doctor
+from asr.align import align
 from asr.audio import SAMPLE_RATE, Recording, decode, load_audio
 from asr.backends.remote import connection, whole
 from asr.catalogue import cached, card
@@ -107,6 +109,18 @@ def test_numbers_may_be_text_and_scores_may_be_missing(monkeypatch):
         first, second = backend.transcribe(AUDIO, Options())
     assert (first.end, second.start, first.avg_logprob, first.no_speech_prob) == (0.9, 1.0, -0.3, None)
     assert first.language == "en"
+
+
+def test_a_server_without_words_gets_them_by_alignment_here(monkeypatch):
+    said = Reply(200, {"text": "Seven, three, one."})
+    with remote(monkeypatch, Server(lambda call: said, ["gpt-4o-transcribe"])) as backend:
+        recording = decode(np.concatenate([speak("seven three one"), np.zeros(SAMPLE_RATE, np.float32)]))
+        told = tuple(transcribe(recording, backend, Options("en")))
+    assert "words" not in backend.can and not any(s.words for s in told)
+    timed, _ = align(recording, told, "en", config=Config(align_model=str(DIGITS.parent / "wav2vec2-digits")))
+    words = [w for s in timed for w in s.words]
+    assert [w.word for w in words] == [" Seven,", " three,", " one."]
+    assert [w.start for w in words] == sorted(w.start for w in words) and words[-1].end > 0.7
 
 
 def test_a_bare_host_is_looked_at_where_servers_have_their_api(monkeypatch):
@@ -482,7 +496,7 @@ def test_an_error_amid_the_events_is_told_and_what_came_before_is_kept(monkeypat
         whole = quirky.parlance(call)
         if "stream" not in call.form:
             return whole
-        failure = quirky.sse({"error": {"message": "The disk is full.", "type": kind}})
+        failure = quirky.sse({"error": {"message": f"The disk is full, {call.token}.", "type": kind}})
         if len(call.file) < 2 * len(counted(9)):
             return replace(whole, body=failure)
         second = whole.body.index(b"data", whole.body.index(b"data") + 1)
@@ -490,9 +504,10 @@ def test_an_error_amid_the_events_is_told_and_what_came_before_is_kept(monkeypat
 
     with parlance(monkeypatch, hear, patience=1) as (_, backend):
         told = []
-        with pytest.raises(error, match="The disk is full"):
+        with pytest.raises(error, match="The disk is full") as raised:
             for segment in transcribe(counted(9), backend):
                 told.append(int(segment.text))
+        assert TOKEN not in str(raised.value)
         assert told == [1]
 
 
@@ -720,6 +735,26 @@ def test_another_copy_of_ourselves_hears_what_the_same_model_hears_here(monkeypa
         for s in here
         for w in s.words
     ]
+
+
+def test_who_stops_listening_frees_the_place_at_another_copy_of_ourselves(monkeypatch, ourselves):
+    def measured(name):
+        asked = urllib.request.Request(f"{ourselves}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        text = urllib.request.urlopen(asked).read().decode()
+        return float(re.search(rf"^{name}(?:{{.*}})? (\S+)", text, re.M)[1])
+
+    configure(monkeypatch, ourselves, patience=120)
+    there = backends.load("remote:auto")
+    talk = np.tile(np.r_[speak("one two three four"), np.zeros(SAMPLE_RATE, np.float32)], 200)
+    before = measured("parlance_audio_seconds_total")
+    segments = transcribe(decode(talk), there, Options("en"))
+    next(segments)
+    segments.close()
+    until = time.monotonic() + 30
+    while measured("parlance_places_taken"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert measured("parlance_audio_seconds_total") == before, "nobody went on to the end of it"
 
 
 def test_another_copy_of_ourselves_takes_hotwords_and_refuses_a_wrong_key(monkeypatch, ourselves):
