@@ -18,10 +18,11 @@ import anyio
 import httpx
 
 from asr.backends import waking
+from asr.backends.remote.address import address, token
 from asr.backends.remote.answers import Garbled, event_of
 from asr.backends.remote.refusals import Answer, refusal, retry_after
 from asr.config import Config
-from asr.errors import ASRError, BackendUnavailable, ConfigError
+from asr.errors import ASRError, BackendUnavailable
 
 AGAIN = (429, 502, 503, 504)
 LARGEST = 4 << 20  # bytes of an answer; half a minute of speech in JSON takes a few thousand
@@ -51,7 +52,7 @@ class Connection:
     """Requests to the server that the owner configured. `spec` names the model whose state is told."""
 
     def __init__(self, config: Config, spec: str):
-        self.url, self._token = _address(config), _token(config)
+        self.url, self._token = address(config), token(config)
         self.host = urlsplit(self.url).netloc
         self.at_once, self.patience = max(1, config.endpoint_at_once), config.endpoint_patience
         self.spec = spec
@@ -249,32 +250,3 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     Thread(target=loop.run_forever, name="endpoint", daemon=True).start()
     return loop
-
-
-def _address(config: Config) -> str:
-    """The URL of the configuration, checked; without a slash at its end."""
-    url = config.endpoint_url.strip().rstrip("/").removesuffix("/audio/transcriptions")
-    if not url:
-        raise BackendUnavailable("No endpoint is configured.", "Set ASR_ENDPOINT_URL to its address.")
-    try:
-        parts = urlsplit(url)
-        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
-        httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
-        wrong = True
-    if wrong:
-        raise ConfigError("ASR_ENDPOINT_URL is no web address.", "Write it like https://host/v1.")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(
-            "ASR_ENDPOINT_URL holds more than an address.",
-            "Put the token into ASR_ENDPOINT_TOKEN, and end at the path.",
-        )
-    return url
-
-
-def _token(config: Config) -> str:
-    """The token; what cannot stand in a header must not come near an error message of the HTTP library."""
-    token = config.endpoint_token.strip()
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigError("ASR_ENDPOINT_TOKEN has characters that no token has.", "Copy it again.")
-    return token
