@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from asr.locales import text
 from tests import browser as chromium
 from tests.browser import serve
 from tests.conftest import DIGITS
@@ -35,13 +36,21 @@ def serious(page) -> list[str]:
 @LOOKS
 @SIZES
 def test_the_page_has_no_serious_finding(app, tab, scheme, width):
-    page = tab(app, **look(scheme, width))
+    every_tab(tab(app, **look(scheme, width)), "en")
+
+
+def test_the_page_in_another_language_has_no_serious_finding(app, tab):
+    every_tab(tab(app, locale="de-DE", **look("light", 390)), "de")
+
+
+def every_tab(page, language: str) -> None:
     page.wait_for_selector(".dot.ready")
-    for name in ("Live", "Recording", "My recordings"):
-        button = page.locator(f"button[role=tab]:has-text('{name}'):visible")
+    for key in ("live", "recording", "recordings", "configuration"):
+        name = text(language, f"page.{key}")
+        button = page.locator(f"button[role=tab]:text-is('{name}'):visible")
         if not button.count():
             page.locator(".overflow-menu > button:visible").first.click()
-            button = page.locator(f".overflow-menu button:has-text('{name}'):visible")
+            button = page.locator(f".overflow-menu button:text-is('{name}'):visible")
         button.first.click()
         page.wait_for_timeout(500)  # until what fades in is there
         assert serious(page) == [], name

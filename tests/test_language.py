@@ -173,9 +173,9 @@ def test_a_request_says_its_language():
 
 # ---- in a browser ----
 
-# All texts of the page, seen or not, but for what people said and the names of languages.
+# All texts of the page, seen or not, but for what people said, names of languages and the owner's costs.
 TEXTS = """() => {
-  const none = 'script, style, .said, #live-settled, [role=option], option, code';
+  const none = 'script, style, .costs, .said, #live-settled, [role=option], option, code';
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
   for (let t; (t = walk.nextNode());) if (!t.parentElement.closest(none)) found.push(t.textContent.trim());
   for (const name of ['aria-label', 'title', 'placeholder', 'alt'])

@@ -9,7 +9,7 @@ import gradio as gr
 from asr.config import Config, space
 from asr.models import Models, Status
 from ui import render
-from ui.language import say
+from ui.language import say, then
 from ui.theme import URL
 
 SOON, LATER = 1.0, 20.0  # seconds between two looks: while a model is loading, and afterwards
@@ -43,13 +43,14 @@ def draw(page: gr.Blocks, models: Models) -> None:
     again.click(retry, None, clock, **quiet)
 
 
-def privacy(config: Config) -> list[str]:
+def privacy(config: Config) -> str:
     """What happens to what people say: true sentences, by what this server is told to do."""
     host = urlsplit(config.endpoint_url).hostname
     relayed = config.turn or config.ice_servers
     heard = say("about.remote", host=host) if host else say("about.relayed" if relayed else "about.here")
     kept = say("about.hours", hours=f"{config.keep_hours:g}") if config.keep_hours else say("about.forever")
-    return [heard, say("about.spoken", hours=f"{config.live_keep_hours:g}"), kept, say("about.owner")]
+    spoken = say("about.spoken", hours=f"{config.live_keep_hours:g}")
+    return then(then(heard, spoken), then(kept, say("about.owner")))
 
 
 def model_line(models: Models) -> str:

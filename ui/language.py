@@ -71,6 +71,11 @@ def say(key: str, **values) -> str:
     return locales.text(language, key, **values)
 
 
+def then(first: str, second: str) -> str:
+    """Two sentences after each other: with a space between them, where the language has spaces."""
+    return say("page.then", a=first, b=second)
+
+
 def sentence(said: str) -> str:
     """One of the server's sentences, in the reader's language if we have it there."""
     return said if reader() == NOBODY else locales.sentence(reader(), said)

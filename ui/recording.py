@@ -53,9 +53,7 @@ def _source(config: Config) -> dict:
         visible=False,
         elem_id="together",
     )
-    return dict(
-        source=source, picked=picked, who=who, chosen=chosen, another=another, together=together
-    )
+    return dict(source=source, picked=picked, who=who, chosen=chosen, another=another, together=together)
 
 
 def _wishes(models: Models, config: Config) -> dict:

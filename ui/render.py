@@ -107,7 +107,7 @@ def masthead(assets: str, space: str = "") -> str:
     )
 
 
-def welcome(private: Iterable[str]) -> str:
+def welcome(private: str) -> str:
     """What the tabs are for, and what happens to what people say; until they have read it (parlance.js)."""
     ways = "".join(
         f"<li>{icon(sign)}<div><b>{say(f'page.{tab}')}</b><p>{say(f'about.{tab}')}</p></div></li>"
@@ -115,7 +115,7 @@ def welcome(private: Iterable[str]) -> str:
     )
     return (
         f'<section class="welcome" id="about" aria-label="{say("about.title")}"><ul>{ways}</ul>'
-        f'<p class="private">{icon("lock")}<span>{escape(" ".join(private))}</span></p>'
+        f'<p class="private">{icon("lock")}<span>{escape(private)}</span></p>'
         f'<button type="button" class="understood">{say("about.close")}</button></section>'
     )
 

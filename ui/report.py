@@ -8,7 +8,7 @@ from asr import languages
 from asr.jobs import Job
 from asr.types import Transcript
 from ui import render
-from ui.language import say, sentence
+from ui.language import say, sentence, then
 
 
 def elapsed(job: Job) -> float:
@@ -41,8 +41,8 @@ def outcome(job: Job, text: Transcript) -> str:
     if job.damage:
         said.append(render.notice("warn", say("report.damage"), job.damage))
     if job.state == "failed":
-        kept = say("report.kept") if text.segments else ""
-        said.append(render.notice("error", job.what, " ".join(filter(None, (sentence(job.fix), kept)))))
+        fix = then(sentence(job.fix), say("report.kept")).strip() if text.segments else job.fix
+        said.append(render.notice("error", job.what, fix))
     elif job.state == "cancelled":
         how = "report.cancelled_some" if text.segments else "report.cancelled_none"
         said.append(render.notice("info", say("report.cancelled"), say(how)))

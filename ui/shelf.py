@@ -7,7 +7,7 @@ from html import escape
 
 from asr.jobs import Job
 from ui import render, report
-from ui.language import say, sentence
+from ui.language import say, sentence, then
 
 TAKE_AWAY = ("txt", "srt", "docx")
 
@@ -15,7 +15,7 @@ TAKE_AWAY = ("txt", "srt", "docx")
 def shelf(keep_hours: float) -> str:
     """The list of all of them, and what people should know of it."""
     kept = say("shelf.hours", hours=f"{keep_hours:g}") if keep_hours else say("shelf.forever")
-    head = f'<h2>{say("page.recordings")}</h2><p class="hint">{say("shelf.private")} {kept}</p>'
+    head = f'<h2>{say("page.recordings")}</h2><p class="hint">{then(say("shelf.private"), kept)}</p>'
     return f'<section class="shelf" aria-label="{say("page.recordings")}">{head}{frame()}</section>'
 
 

@@ -115,7 +115,8 @@ def head() -> str:
         "<script>document.documentElement.dataset.theme = localStorage.getItem('parlance-theme')"
         " ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');"
         # And what was read once must not push the page down again.
-        "document.documentElement.toggleAttribute('data-read', !!localStorage.getItem('parlance-read'))</script>"
+        "document.documentElement.toggleAttribute('data-read', !!localStorage.getItem('parlance-read'));"
+        "</script>"
         f"{{{{ request | words }}}}{styles}{scripts}"
     )
 

@@ -138,7 +138,7 @@ def diarize(work: Work) -> None:
             wishes.rung,
             Count(wishes.exact, wishes.low, wishes.high),
             source=parts or store.source(job),
-            names=tracks.names(store, job) if parts else (),
+            **({"names": tracks.names(store, job)} if parts else {}),
             config=work.tools.config,
             progress=work.tell,
         )

@@ -30,19 +30,20 @@ def join(store: Store, jobs: Sequence[Job], speakers: Sequence[str]) -> Job:
     """
     if not 2 <= len(jobs) <= MOST:
         raise Unsupported(f"A conversation has from 2 to {MOST} files.", "Give as many, or transcribe each.")
-    if any(job.state != "uploading" or store.arrived(job) != job.bytes for job in jobs):
-        raise Conflict("This recording is being worked on already.", "Wait for it, or cancel it first.")
-    first, folder = jobs[0], store.folder(jobs[0].id)
-    for n, job in enumerate(jobs, 1):
-        _linked(store.source(job), folder / f"track-{n}{job.suffix}")
-    (folder / NAMES).write_text(json.dumps(list(speakers)), encoding="utf-8")
     with store.writing() as db:
+        first, *others = jobs = [store.job(job.id) for job in jobs]
+        if any(job.state != "uploading" or store.arrived(job) != job.bytes for job in jobs):
+            raise Conflict("This recording is being worked on already.", "Wait for it, or cancel it first.")
+        folder = store.folder(first.id)
+        for n, job in enumerate(jobs, 1):
+            _linked(store.source(job), folder / f"track-{n}{job.suffix}")
+        (folder / NAMES).write_text(json.dumps(list(speakers)), encoding="utf-8")
         name = file_name(", ".join(speakers))
         update(db, first.id, name=name, suffix="", bytes=sum(job.bytes for job in jobs))
-        for job in jobs[1:]:
+        for job in others:
             db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
     store.source(first).unlink(missing_ok=True)
-    for job in jobs[1:]:
+    for job in others:
         shutil.rmtree(store.root / job.id, ignore_errors=True)
     return store.job(first.id)
 

@@ -200,7 +200,7 @@
     else if (now.trouble) notice(now.trouble, "", "warn");
     else if (phase === "live" && !quietSince) notice();
     if (now.error && phase === "live") return stopped(now.state === "over" ? "over" : "paused");
-    if (phase === "live") show(now.loading ? `${translated(now.loading)} ${say("live.loading")}` : now.speaking ? say("live.listening") : say("live.speak"));
+    if (phase === "live") show(now.loading ? say("page.then", { a: translated(now.loading), b: say("live.loading") }) : now.speaking ? say("live.listening") : say("live.speak"));
     else if (now.state === "over") go(now.settling ? "stopping" : "over");
     else if (phase === "stopping" && (mic || line.mic || now.state === "live" || now.settling)) show();
     else if (phase !== "asking" && now.state !== "connecting") go(now.settling ? "stopping" : "paused");
