@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -41,7 +42,7 @@ def main() -> int:
         _work_in(config)
         if sys.argv[1:]:
             return check(config)
-        logs.start(config.log)
+        logs.start(config.log, level=config.log_level)
         url, close = serve(config)
     except ASRError as e:
         print(f"{e.what}\n{e.fix}", file=sys.stderr)
@@ -82,6 +83,7 @@ def serve(config: Config):
     sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.awake(spec)).open(*rest))
     page, url = _launch(config, models, worker, _routes(config, models, worker, schedulers, sessions))
     gate.tighten(page.server.config, config)
+    _forget_soon()
     models.start()
     worker.start()
 
@@ -161,6 +163,17 @@ def _share_heaps() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
+
+
+def _forget_soon() -> None:
+    """A closed WebRTC connection goes, with its threads, when Python looks for circles among all objects.
+
+    It looks when a quarter more have come: with Gradio's hundred thousands that takes a hundred sessions.
+    Those never go; who does not count them looks often, and quickly.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # so that it knows how few there are now
 
 
 def _work_in(config: Config) -> None:

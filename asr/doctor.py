@@ -80,6 +80,9 @@ def obstacles(config: Config) -> Iterator[Finding]:
         IceServers(config)
     except ASRError as e:
         yield Finding("WebRTC", e.what, "problem", e.fix)
+    if config.log_level not in logs.LEVELS:
+        says = f"ASR_LOG_LEVEL={config.log_level!r} is none we know"
+        yield Finding("logs", says, "problem", f"Say {', '.join(logs.LEVELS)}.")
     if config.log not in logs.KINDS:
         yield Finding("logs", f"ASR_LOG={config.log!r} is none we know", "problem", "Say text or json.")
 

@@ -11,28 +11,33 @@ import logging
 import sys
 import time
 from contextvars import ContextVar
+from hashlib import sha256
 from pathlib import Path
 from traceback import extract_tb
 
 from asr.errors import ASRError, ConfigError
 
-KINDS = ("text", "json")
-request: ContextVar[str] = ContextVar("request", default="")  # the id of the request being answered
-FACTS = ("method", "route", "status", "ms")  # that a record may carry with its message
+_DETAILS = "The server's log has the details."
+KINDS, LEVELS = ("text", "json"), ("debug", "info", "warning")
+# What is being worked on here: req_..., job_..., live_...; people are told it where something breaks.
+about: ContextVar[str] = ContextVar("about", default="")
+# What a record may carry with its message.
+FACTS = ("method", "route", "status", "ms", "outcome", "seconds", "took", "model")
 
 
-def start(kind: str, out=None) -> None:
-    """Lines of `kind`, from our own rooms at INFO and above, from libraries only warnings.
+def start(kind: str, out=None, level: str = "info") -> None:
+    """Lines of `kind`, from our own rooms at `level` and above, from libraries only warnings.
 
-    Raises ConfigError where there is no such kind.
+    Raises ConfigError where there is no such kind or level.
     """
-    if kind not in KINDS:
-        raise ConfigError(f"ASR_LOG={kind!r} is none we know.", "Say text or json.")
+    for name, said, known in (("ASR_LOG", kind, KINDS), ("ASR_LOG_LEVEL", level, LEVELS)):
+        if said not in known:
+            raise ConfigError(f"{name}={said!r} is none we know.", f"There are: {', '.join(known)}.")
     handler = logging.StreamHandler(out or sys.stderr)
     handler.setFormatter(Lines(kind))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for room in ("asr", "ui"):
-        logging.getLogger(room).setLevel(logging.INFO)
+        logging.getLogger(room).setLevel(level.upper())
 
 
 class Lines(logging.Formatter):
@@ -43,8 +48,8 @@ class Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         told = {"at": _clock(record.created), "level": record.levelname.lower(), "room": record.name}
         told["says"] = record.getMessage()
-        if id := request.get():
-            told["request"] = f"req_{id}"
+        if id := getattr(record, "about", "") or about.get():
+            told["about"] = id
         told |= {fact: getattr(record, fact) for fact in FACTS if hasattr(record, fact)}
         if record.exc_info and record.exc_info[1]:
             told["error"] = described(record.exc_info[1])
@@ -52,6 +57,16 @@ class Lines(logging.Formatter):
             return json.dumps(told)
         at, level, room, says, *rest = told.values()
         return " ".join([at, level.upper(), f"{room}:", says, *map(str, rest)])
+
+
+def seen() -> str:
+    """For who is told that something broke: where the details are."""
+    return f"The server's log has the details under {about.get()}." if about.get() else _DETAILS
+
+
+def short(id: str) -> str:
+    """What stands for an id that opens something: enough to find its lines again."""
+    return sha256(id.encode()).hexdigest()[:12]
 
 
 def described(error: BaseException) -> str:

@@ -63,12 +63,12 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def serve(**settings: str) -> Iterator[str]:
+def serve(log: Path | None = None, **settings: str) -> Iterator[str]:
     """`python app.py` as a process with these settings, until the `with` ends; its address.
 
-    What it printed is shown when it does not come up.
+    What it printed is shown when it does not come up, and kept in `log`.
     """
-    with TemporaryDirectory() as folder, open(Path(folder) / "log", "w+") as log:
+    with TemporaryDirectory() as folder, open(log or Path(folder) / "log", "w+") as log:
         port = settings.get("ASR_PORT") or str(free_port())
         env = environment(Path(folder), **{**settings, "ASR_PORT": port})
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=log, stderr=log)

@@ -20,10 +20,12 @@ from asr import logs
 from asr.config import Config
 from asr.errors import AudioError, Busy, ConfigError
 from asr.jobs import Store, Tools, Wishes, Worker
+from asr.types import Segment
 from tests.browser import PATIENCE, ROOT, environment, free_port, serve
 from tests.conftest import DIGITS
 from tests.hostile import wav
 from tests.test_gate import ask
+from tests.tones import Tones
 
 MODEL = f"faster_whisper:{DIGITS}"
 
@@ -113,6 +115,7 @@ def running(tmp_path):
     """The app, logging JSON, with somebody live; (url, process, log)."""
     port, log = str(free_port()), (tmp_path / "log").open("w+")
     env = environment(tmp_path, ASR_MODEL=MODEL, ASR_PORT=port, ASR_LOG="json", ASR_PASSWORD="sesame")
+    env["ASR_LOG_LEVEL"] = "debug"
     process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=log, stderr=log)
     url, end = f"http://127.0.0.1:{port}/", time.monotonic() + PATIENCE
     while time.monotonic() < end and process.poll() is None:
@@ -142,7 +145,7 @@ def test_it_logs_requests_and_neither_who_nor_what_and_ends_in_order(running):
     assert process.wait(60) == 0
     text = log.read_text()
     told = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-    (line,) = [line for line in told if line.get("request") == id]
+    (line,) = [line for line in told if line.get("about") == id]
     assert line["status"] == status and line["method"] == "GET" and line["ms"] >= 0
     for secret in ("203.0.113.77", "some-secret-id", "key=abc", "sesame", cookie.partition("=")[2]):
         assert secret not in text
@@ -210,3 +213,52 @@ def test_the_dashboard_draws_what_there_is():
         "parlance_live_opened_total",
         "parlance_live_passes_total",
     }  # and what is measured is drawn, or nearly
+
+
+def test_a_line_for_each_call_and_session_and_none_for_what_the_page_asks(tmp_path):
+    log = tmp_path / "log"
+    with serve(ASR_MODEL=MODEL, ASR_LOG="json", log=log) as url:
+        for path in ("", "metrics", "healthz", "recordings/x/document", "no/such/thing"):
+            ask(url, path)
+        id = transcribed(url)[1]["x-request-id"]
+        with connect(f"ws{url[4:]}live/session") as live:
+            session = json.loads(live.recv())["session"]
+            live.send(b"\0\0" * 16_000)
+            live.send('{"type": "end"}')
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    live.recv(timeout=60)
+    told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert [line["says"] for line in told if line["level"] == "info"] == ["request", "live session"]
+    call, over = (line for line in told if line["level"] == "info")
+    assert call["about"] == id and call["route"] == "/v1/audio/transcriptions" and call["status"] == 200
+    assert over["outcome"] == "ended" and over["seconds"] == 1.0 and session not in log.read_text()
+
+
+def test_a_line_for_each_recording_and_what_broke_is_found_by_what_the_page_says(lines, tmp_path):
+    def transcribe(recording, backend, options):
+        if broken:
+            raise KeyError("what was said")
+        yield Segment(0.0, 1.0, " what was said")
+
+    store, broken = Store(tmp_path / "data"), []
+    worker = Worker(Tools(store, Config(), lambda spec: Tones(), transcribe))
+    worker.start()
+    try:
+        for _ in range(2):
+            job = store.expect("me", "private name.wav", len(wav()))
+            store.source(job).write_bytes(wav())
+            worker.submit(job.id, Wishes())
+            while not (job := store.job(job.id)).over:
+                time.sleep(0.01)
+            broken.append(True)
+        time.sleep(0.2)
+    finally:
+        worker.close()
+        store.close()
+    done, trouble, failed = lines()
+    assert (done["says"], done["outcome"], done["seconds"]) == ("recording", "done", 1.0)
+    assert done["about"] != failed["about"] == trouble["about"] and failed["outcome"] == "ASRError"
+    assert failed["about"] in job.fix and "KeyError" in trouble["error"]  # who meets it can name it
+    for secret in (job.id, "what was said", "private name"):
+        assert secret not in str(lines())

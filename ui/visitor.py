@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from asr import logs
 from asr.api.body import read
 from asr.api.errors import Refused, sentence
 from asr.errors import ASRError, Cancelled, TooLarge
@@ -73,6 +74,6 @@ def told(handler: Handler) -> Handler:
             raise
         except Exception:
             log.exception("a request failed")
-            return sentence(ASRError("Something broke that should not.", "The server's log has the details."))
+            return sentence(language.translated(ASRError("Something broke that should not.", logs.seen())))
 
     return answered

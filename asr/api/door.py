@@ -95,13 +95,13 @@ class _Counted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        begun, name, status = time.monotonic(), logs.request.get() or uuid4().hex, 499
+        begun, name, status = time.monotonic(), logs.about.get() or f"req_{uuid4().hex}", 499
 
         async def named(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", f"req_{name}".encode())]
+                message["headers"] = [*message["headers"], (b"x-request-id", name.encode())]
             await send(message)
 
         try:
@@ -109,7 +109,7 @@ class _Counted:
         except Exception as e:
             if status != 499:
                 raise
-            log.exception("Request req_%s failed.", name)
+            log.exception("Request %s failed.", name)
             await errors.response(e)(scope, receive, named)
         finally:
             endpoint = getattr(scope.get("route"), "path", "other")

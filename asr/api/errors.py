@@ -11,6 +11,7 @@ import logging
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
+from asr import logs
 from asr.errors import (
     ASRError,
     AudioError,
@@ -58,9 +59,7 @@ def described(error: Exception) -> dict:
         param, code = next(((p, c) for kind, c, p in _CODES if isinstance(error, kind)), (None, None))
     if not isinstance(error, ASRError):
         log.error("The request failed.", exc_info=error)
-    known = (
-        str(error) if isinstance(error, ASRError) else "Something went wrong on our side; the log says what."
-    )
+    known = str(error) if isinstance(error, ASRError) else f"Something went wrong on our side. {logs.seen()}"
     return {"message": known, "type": _type(status_of(error)), "param": param, "code": code}
 
 

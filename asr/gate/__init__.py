@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from asr import logs
 from asr.api import body, errors, keys
 from asr.api.errors import Refused
 from asr.config import Config
@@ -139,7 +140,7 @@ async def _broken(scope: Scope, receive: Receive, entry: Entry, error: Exception
         with suppress(Exception):  # it may be closed
             await entry.send({"type": "websocket.close", "code": 1011})
     elif not entry.status:
-        said = Refused("Something broke that should not.", "The server's log has the details.", status=500)
+        said = Refused("Something broke that should not.", logs.seen(), status=500)
         await refusal(scope["path"], said)(scope, receive, entry.send)
 
 

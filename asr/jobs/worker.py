@@ -11,7 +11,7 @@ import logging
 import time
 from threading import Condition, Thread
 
-from asr import spare
+from asr import logs, spare
 from asr.errors import ASRError, Busy, Cancelled, UnknownJob
 from asr.jobs.job import Job, Stage, Wishes
 from asr.jobs.lock import Lock
@@ -48,7 +48,7 @@ class Worker:
         self._alone = True
         self.store.tidy()
         for job in self.store.recover():
-            log.info("recording %s goes on with %s", job.id, job.stage)
+            log.info("a recording goes on with %s", job.stage, extra={"about": _about(job.id)})
 
     def submit(self, id: str, wishes: Wishes, stages: tuple[Stage, ...] = ()) -> Job:
         """Queue a recording: for what is left to do, or for these stages again. Raises Conflict, Busy."""
@@ -130,6 +130,7 @@ class Worker:
     def _do(self, work: Work) -> None:
         began = time.monotonic()
         state, error = "done", None
+        logs.about.set(_about(work.id))
         try:
             while stage := work.job.stage:
                 work.go_on()
@@ -158,6 +159,9 @@ class Worker:
             if state == "failed":
                 self.store.keep_part(work.id)
             self.store.end(work.id, state, error, took)
+            _tell(self.store.job(work.id), state, error, took)
+        except UnknownJob:
+            log.info("recording deleted", extra={"took": round(took, 1)})
         except ASRError:
             log.exception("the end of a recording cannot be written")  # the next start tries again
         finally:
@@ -176,9 +180,17 @@ class Worker:
             self._moved.notify_all()
 
 
+def _about(id: str) -> str:
+    return f"job_{logs.short(id)}"
+
+
+def _tell(job: Job, state: str, error: ASRError | None, took: float) -> None:
+    facts = {"outcome": type(error).__name__ if error else state, "seconds": round(job.duration, 1)}
+    facts |= {"took": round(took, 1), "model": job.model}
+    log.log(logging.WARNING if error and error.status >= 500 else logging.INFO, "recording", extra=facts)
+
+
 def _broken(e: Exception) -> ASRError:
     """A bug, told without its details."""
     log.exception("a recording failed")
-    return ASRError(
-        f"Something broke that should not: {type(e).__name__}.", "The server's log has the details."
-    )
+    return ASRError(f"Something broke that should not: {type(e).__name__}.", logs.seen())

@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
 import numpy as np
 
+from asr import logs
 from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError
 from asr.live import LiveTranscriber, Update
@@ -22,7 +24,7 @@ TOO_SLOW = (
     f"The model is more than {MOST_BEHIND / 60:.0f} minutes behind, so this ends here. "
     "Start again with a smaller model, or when fewer people are speaking."
 )
-BROKEN = "Something went wrong in this stream, so it ends here. Start again; the server's log says more."
+BROKEN = "Something went wrong in this stream, so it ends here. Start again. {}"
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +113,10 @@ class LiveStream:
             yield
             self._reached = self._live.reached
         except Exception:
+            logs.about.set(f"live_{uuid4().hex[:12]}")
             log.exception("a live stream broke")
-            self._give_up(BROKEN)
+            self._give_up(BROKEN.format(logs.seen()))
+            logs.about.set("")
 
     def _give_up(self, why: str) -> None:
         self._tell(self._live.given_up(why))

@@ -12,12 +12,14 @@ after it keep their true times.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from asr import logs
 from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError, Busy, SessionOver
 from asr.live import Update
@@ -27,6 +29,7 @@ from asr.sessions.seam import offset
 from asr.sessions.source import House, Leg, Now, Source, State, Stream
 from asr.types import Options, Segment, Transcript
 
+log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds a lost source has to come back in the middle of a word
 IDLE = 30.0  # seconds without audio after which a source has gone, whatever its transport believes
 SETTLING = 20.0  # seconds our last stream may take to give its place to our next
@@ -220,6 +223,9 @@ class Session:
                 self.error = ASRError(what, fix) if what else None
                 self.journal.end()
                 self.pause()
+                facts = {"outcome": "stopped" if what else "ended", "seconds": round(self.heard, 1)}
+                about = f"live_{logs.short(self.id)}"
+                log.info("live session", extra=facts | {"model": self.model or "default", "about": about})
 
     def drop(self) -> None:
         """Let go of the streams, whatever they still have to say."""
