@@ -7,6 +7,7 @@ that no loan is longer than a visitor may have. Live sessions stay on the CPU, o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,6 +30,7 @@ BORDER = 2.0  # seconds before a portion's end in which a word may have been cut
 LEAST = 0.1  # seconds of audio worth a loan
 ABILITIES = frozenset({"words", "translate", "prompt", "hotwords", "beam", "temperature", "batch", "detect"})
 
+log = logging.getLogger(__name__)
 Heard = list[Segment] | ASRError
 Lend = Callable[[np.ndarray, str, str, Options], Heard]
 
@@ -50,8 +52,11 @@ def parts(get: Callable[[str | None], Backend], config: Config) -> tuple:
     """What `jobs.Tools` takes for its model and its transcribe, here: borrowed ones on ZeroGPU."""
     if not on_zerogpu():
         return get, pipeline.transcribe
-    import spaces  # Hugging Face installs it; it has to be there before the page is launched
-
+    try:
+        import spaces  # Hugging Face installs it; it has to be there before the page is launched
+    except ImportError:
+        log.warning("ZeroGPU is on, but its package `spaces` is missing: recordings stay on the CPU.")
+        return get, pipeline.transcribe
     return at_work(get, config, spaces.GPU(heard, duration=lasting))
 
 
