@@ -35,6 +35,8 @@ class Faults:
             self.ledger.faults.append((kind, began, math.inf))
             try:
                 await getattr(self, f"_{kind}", self._engine)(seconds, kind)
+            except OSError as e:
+                self.ledger.blame(f"the fault {kind} cannot be made: {e}")
             finally:
                 self.ledger.faults[-1] = kind, began, self.ledger.now
 
