@@ -403,6 +403,10 @@ def test_parts_of_another_recipe_or_recording_are_not_taken(tmp_path):
     assert len(manifest.pieces(b)) == 2, "renamed meanwhile: its content counts"
     manifest.look([Source("/a.wav", "a.wav", 1, "1")], b"two")
     assert manifest.pieces(a) == []
+    manifest.keep(a, (30.0, "en", 0.9, "said"))
+    manifest.look([Source("/a.wav", "a.wav", 2, "2"), Source("/b.wav", "b.wav", 2, "2")], b"two")
+    with manifest._db.transaction() as db:
+        assert db.execute("SELECT count(*) FROM part").fetchone() == (0,), "no recording has that content"
     manifest.close()
 
 

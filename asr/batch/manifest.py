@@ -60,7 +60,8 @@ class Manifest:
             db.execute(f"UPDATE recording SET content = NULL, {ANEW} WHERE state = 'changed'")
             other = "recipe IS NOT :recipe AND seen = :look"
             db.execute(f"UPDATE recording SET recipe = :recipe, {ANEW} WHERE {other}", here)
-            db.execute("DELETE FROM part WHERE recipe != :recipe", here)
+            nobodys = "NOT EXISTS (SELECT 1 FROM recording WHERE recording.content = part.content)"
+            db.execute(f"DELETE FROM part WHERE recipe != :recipe OR {nobodys}", here)
             worth = "state = 'failed' AND seen = :look AND (:again OR NOT lasting)"
             db.execute(f"UPDATE recording SET {ANEW} WHERE {worth}", here)
             last = 0

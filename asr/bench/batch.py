@@ -114,7 +114,7 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"{backend.spec} takes no batches.", "Choose a Whisper model.")
     if not files:
         raise ConfigError(f"There is no recording in {folder}.", "Name a folder of recordings.")
-    task = Task(folder, files, backend, Options(args.language), args.workers)
+    task = Task(folder, files, backend, Options(args.language), args.threads)
     report = _report(task, _measured(task, args.runs))
     if args.calls:
         report["contenders"]["calls"] = _called(task, args)
@@ -199,7 +199,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     add("-m", "--model", default="small", help="as for transcribe (%(default)s)")
     add("-d", "--device", default="auto", help="auto, cpu or cuda, with a compute type if you insist")
     add("-l", "--language", default="en", help="spoken in the recordings (%(default)s)")
-    add("--workers", type=int, default=machine.look().cores, help="threads that decode ahead (%(default)s)")
+    add("--threads", type=int, default=machine.look().cores, help="that decode ahead (%(default)s)")
     add("--runs", type=int, default=2, help="of each (%(default)s)")
     add("--calls", action="store_true", help="measure calls, too")
     add("--json", metavar="FILE", help="write the figures there, too")
