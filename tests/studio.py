@@ -27,7 +27,7 @@ from asr.jobs import Job, Store, Tools, Wishes, Worker
 from asr.types import Segment, Transcript, Turn, Word
 from tests.hall import serving
 from tests.tones import Tones
-from ui import editor, theme
+from ui import editor, recordings, theme
 
 SECRET = "5e" * 32  # of the browser that owns the recordings
 OWNER = hashlib.sha256(SECRET.encode()).hexdigest()
@@ -124,9 +124,11 @@ def studio(folder: Path, transcribe=None) -> Iterator[Studio]:
     """Serve it; `transcribe` stands in for `pipeline.transcribe` in what the worker does once started."""
     store = Store(folder / "data")
     heard = {"transcribe": transcribe} if transcribe else {}
-    worker = Worker(Tools(store, Config(data_dir=folder / "data"), lambda _: Tones(), **heard))
+    config = Config(data_dir=folder / "data")
+    worker = Worker(Tools(store, config, lambda _: Tones(), **heard))
     home = Route("/", lambda _: HTMLResponse("<h1 class=masthead>My recordings</h1>"))
     assets = Mount(f"/{theme.URL}", StaticFiles(directory=theme.ASSETS))
-    with serving([home, assets, *editor.routes(worker, origins.admit)]) as port:
+    desk = recordings.routes(worker, config, origins.admit)
+    with serving([home, assets, *desk, *editor.routes(worker, origins.admit)]) as port:
         yield Studio(folder, worker, f"http://127.0.0.1:{port}/")
     store.close()

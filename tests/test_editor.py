@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 
 import pytest
 
@@ -463,6 +464,39 @@ def test_finding_the_speakers_again_keeps_the_corrections_and_can_be_undone(visi
         it.page.wait_for_selector("#again")
         it.undo()
         assert it.said_by() == [who for who, _ in SAID] and it.texts()[0] == "Corrected before."
+        house.worker.close()
+
+
+def test_finding_the_speakers_can_be_cancelled_and_begun_with_another_count(visit, tmp_path, monkeypatch):
+    asked = []
+
+    def endless_for_three(recording, rung, count, *, progress, **_):
+        asked.append(count.exact)
+        while count.exact == 3:
+            progress(0.4)
+            time.sleep(0.02)
+        turns = (Turn(0, recording.duration / 2, "Speaker 1"), Turn(recording.duration / 2, 99, "Speaker 2"))
+        return Diarization(turns, turns, rung, "Speakers by: two halves.")
+
+    def again(it, exact):
+        it.page.click("#again")
+        it.page.get_by_label("Exactly", exact=True).check()
+        it.page.fill("#exact", str(exact))
+        it.page.click("#speakers .main")
+
+    monkeypatch.setattr(asr.diarize, "diarize", endless_for_three)
+    with studio(tmp_path) as house:
+        it = visit(house.meeting(), at=house)
+        house.worker.start()
+        again(it, 3)
+        it.page.wait_for_function("/4\\d? %/.test(document.querySelector('#working').innerText)")
+        it.page.click("#cancel")
+        it.page.wait_for_selector("body[data-state=cancelled]")
+        assert it.page.is_hidden("#working")
+        assert it.texts() == [text for _, text in SAID] and it.said_by() == [who for who, _ in SAID]
+        again(it, 2)
+        it.page.wait_for_function("document.querySelectorAll('.voice').length === 2")
+        assert asked == [3, 2] and " ".join(it.texts()).split() == " ".join(t for _, t in SAID).split()
         house.worker.close()
 
 

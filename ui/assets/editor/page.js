@@ -305,6 +305,7 @@ const TOOLS = {
     setTimeout(() => ($("#copy").textContent = say("editor.copy")), 1600);
   },
   "#again": () => speakersAgain(),
+  "#cancel": () => cancel(),
   "#show-revised": () => document.body.toggleAttribute("data-revised", $("#show-revised").checked),
 };
 for (const [selector, run] of Object.entries(TOOLS)) $(selector).onclick = run;
@@ -347,6 +348,15 @@ const findSpeakers = async (rung, count) => {
     standing();
   } catch (error) {
     notice("speakers", "error", error.what ?? say("live.unreachable"), error.fix ?? say("editor.later"), true);
+  }
+};
+
+const cancel = async () => {
+  try {
+    await ask(`${HERE}cancel`, {});
+    look();
+  } catch (error) {
+    notice("cancel", "error", error.what ?? say("live.unreachable"), error.fix ?? say("editor.later"), true);
   }
 };
 
