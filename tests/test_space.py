@@ -234,4 +234,6 @@ def test_the_space_offers_to_be_duplicated(tab, space):  # noqa: F811
     page = tab(space)
     link = page.locator("a.duplicate")
     assert link.get_attribute("href") == "https://huggingface.co/spaces/someone/parlance?duplicate=true"
-    assert link.is_visible()
+    assert link.is_visible() and link.inner_text() == "Duplicate this Space"
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert link.inner_text() == "Duplicate"

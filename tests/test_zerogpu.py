@@ -8,10 +8,12 @@ import pickle
 import numpy as np
 import pytest
 
+import ui
 from asr import backends, zerogpu
 from asr.audio import SAMPLE_RATE, Recording
 from asr.config import Config
 from asr.errors import AudioError, Busy, UnknownModel, Unsupported
+from asr.models import Models
 from asr.types import Options, Segment
 from tests.conftest import DIGITS
 
@@ -145,3 +147,9 @@ def digits_speech():
 def test_the_decorator_of_the_real_package_leaves_the_function_alone_elsewhere():
     spaces = pytest.importorskip("spaces", reason="Hugging Face installs it on its own machines")
     assert spaces.GPU(zerogpu.heard, duration=zerogpu.lasting) is zerogpu.heard
+
+
+def test_the_page_s_own_events_are_not_turned_away(monkeypatch):
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    page = ui.build(Models(Config(model=MODEL)), Config(model=MODEL), {})
+    assert page._queue.max_size is None or page._queue.max_size > 100

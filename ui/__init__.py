@@ -19,6 +19,7 @@ Tab = Callable[[gr.Blocks, Models, Config], None]
 # Seconds: how often the page's files are looked through, and how old they may be. Gradio's arithmetic
 # knows no days: an age of 86,400 or more would keep them for ever.
 CLEANING = (1800, 6 * 3600)
+WAITING = 1000  # events of the page that may wait; on ZeroGPU Gradio's own answer is one, the rest get 503
 
 
 def build(models: Models, config: Config, tabs: Mapping[str, Tab], own: Mapping[str, Tab] | None = None):
@@ -36,7 +37,7 @@ def build(models: Models, config: Config, tabs: Mapping[str, Tab], own: Mapping[
                 with gr.Tab(say(f"page.{name}"), visible=False) as hidden:
                     tab(page, models, config)
                 page.load(_if_owner, None, hidden, queue=False, show_progress="hidden", api_name=False)
-    return page
+    return page.queue(max_size=WAITING)
 
 
 def _if_owner(request: gr.Request):
