@@ -17,9 +17,6 @@ from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nobody is told that this runs
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-
 from asr import logs
 from asr.config import Config
 from asr.errors import ASRError, ConfigError
@@ -83,7 +80,7 @@ def serve(config: Config):
     sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.awake(spec)).open(*rest))
     page, url = _launch(config, models, worker, _routes(config, models, worker, schedulers, sessions))
     gate.tighten(page.server.config, config)
-    _forget_soon()
+    _forget_quickly()
     models.start()
     worker.start()
 
@@ -165,15 +162,10 @@ def _share_heaps() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
 
 
-def _forget_soon() -> None:
-    """A closed WebRTC connection goes, with its threads, when Python looks for circles among all objects.
-
-    It looks when a quarter more have come: with Gradio's hundred thousands that takes a hundred sessions.
-    Those never go; who does not count them looks often, and quickly.
-    """
+def _forget_quickly() -> None:
+    """Gradio's hundred thousands of objects never go: who looks for garbage need not look at them."""
     gc.collect()
     gc.freeze()
-    gc.collect()  # so that it knows how few there are now
 
 
 def _work_in(config: Config) -> None:
