@@ -220,6 +220,14 @@ def test_nothing_on_the_page_is_left_in_english(app, tab, name):
 
 
 @browsers
+def test_who_speaks_none_of_them_is_told_in_english(app, tab):
+    page = tab(app, locale="pl-PL")
+    page.wait_for_selector(".dot.ready")
+    assert page.get_attribute("html", "lang") == "en"
+    page.get_by_role("tab", name="My recordings", exact=True).click()
+
+
+@browsers
 @pytest.mark.parametrize("name", OTHERS)
 def test_nothing_in_the_editor_is_left_in_english(tmp_path, tab, name):
     with studio(tmp_path) as house:
@@ -229,6 +237,7 @@ def test_nothing_in_the_editor_is_left_in_english(tmp_path, tab, name):
         page = tab(house.page(house.meeting()), locale=BROWSERS[name], **state)
         page.wait_for_selector("body[data-open]")
         page.click("#voices .more >> nth=0")
+        page.keyboard.press("Escape")
         page.click("#again")
         assert page.get_attribute("html", "lang") == locales.tag(name)
         assert left_in_english(page, name) == []

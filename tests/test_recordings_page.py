@@ -1,5 +1,6 @@
 """Recordings that go on by themselves, in a real Chromium: refreshes, restarts, other people, deletion."""
 
+import numpy as np
 import pytest
 
 from tests import browser as chromium
@@ -145,6 +146,30 @@ def test_several_files_are_several_recordings(app, visit, recording, tmp_path, s
         page.click(".theme")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_several_files_can_be_one_conversation_with_a_speaker_in_each(app, visit, tmp_path, spoken):
+    quiet = np.zeros(len(spoken), np.float32)
+    first = wav(tmp_path / "Anna.wav", np.concatenate([spoken, quiet]))
+    second = wav(tmp_path / "Ben v1.2.wav", np.concatenate([quiet, spoken]))
+    page = visit(app)
+    assert page.locator("#together").is_hidden()
+    page.set_input_files(".source input[type=file]", [first, second])
+    page.check("#together input")
+    page.click("#start")
+    page.wait_for_selector(".result #open")
+    assert page.locator(".chosen b").all_inner_texts() == ["Anna, Ben v1.2"]
+    assert page.locator(".result .summary").inner_text().count("2 files, one per speaker (exact)") == 1
+    assert set(page.locator(".lines .said b").all_inner_texts()) == {"Anna", "Ben v1.2"}
+    page.wait_for_function("document.querySelector('.player audio').duration > 0")
+    length = page.evaluate("document.querySelector('.player audio').duration")
+    assert length == pytest.approx(2 * len(spoken) / 16_000, abs=0.1)
+    with page.expect_download() as download:
+        page.click("#take-txt")
+    assert download.value.suggested_filename == "Anna, Ben v1.2.txt"
+    page.reload()
+    page.wait_for_selector(".result #open")
+    assert shelf(page).count() == 1
 
 
 def test_a_recording_is_renamed_and_really_deleted(visit, recording, tmp_path):

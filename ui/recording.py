@@ -172,8 +172,9 @@ class Desk:
             if together and len(jobs) > 1:
                 names = files.titles(job.name for job in jobs)
                 jobs = [await asyncio.to_thread(tracks.join, self.store, jobs, names)]
-                wishes = replace(wishes, rung="channels", exact=None, low=None, high=None)
                 yield self._chosen(jobs)
+            if len(jobs) == 1 and tracks.files(self.store, jobs[0]):  # the files say who speaks
+                wishes = replace(wishes, rung="channels", exact=None, low=None, high=None)
             for job in jobs:
                 if job.state not in ("waiting", "working"):
                     await asyncio.to_thread(self.worker.submit, job.id, wishes, todo(job, wishes))

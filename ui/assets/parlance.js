@@ -24,6 +24,12 @@
     paint();
   });
 
+  // ---- the language: Gradio says its own in `lang`, which is not always the page's ----
+
+  const tell = () => { if (root.lang !== window.parlanceLang) root.lang = window.parlanceLang; };
+  new MutationObserver(tell).observe(root, { attributeFilter: ["lang"] });
+  tell();
+
   // ---- the player, and the line that is being heard ----
 
   const audio = () => $(".player audio");

@@ -1,9 +1,10 @@
 // What the page says, in the language that the server chose for this browser (asr/locales):
 // parlanceSay("live.start"), and where one and several differ, parlanceSay("editor.words", { n: 2 }).
-// parlanceTranslated("Loading large-v3.") is a sentence of the server's, in that language if we have it.
+// parlanceLang is that language. parlanceTranslated("Loading large-v3.") is a sentence of the server's, in that language if we have it.
 
 [window.parlanceSay, window.parlanceTranslated] = (() => {
   const { lang, texts, said } = JSON.parse(document.getElementById("parlance-texts").textContent);
+  window.parlanceLang = lang;
   const plural = new Intl.PluralRules(lang);
   const shown = (value) => (typeof value === "number" ? value.toLocaleString(lang) : value);
   const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
