@@ -11,6 +11,7 @@ Everything here runs on the server's event loop and only queues.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import math
@@ -39,6 +40,7 @@ SILENT = (
     5.0  # seconds without frames after which the connection is dead: a silent microphone sends frames too
 )
 LATE, SURE = 0.3, 2.0  # seconds that frames lag at least, for so long: then packets are lost, not only late
+LINGER = 40.0  # seconds that FastRTC's own timers hold a connection that is closed
 STILL = 0.01  # RMS of a frame between words
 
 log = logging.getLogger(__name__)
@@ -178,8 +180,13 @@ class Microphones(WebRTCConnectionMixin):
             raise
         watchdog = asyncio.create_task(self._watch(id))
         self._watchdogs.add(watchdog)
-        watchdog.add_done_callback(self._watchdogs.discard)
+        watchdog.add_done_callback(self._ended)
         return answer
+
+    def _ended(self, watchdog: asyncio.Task) -> None:
+        """What aiortc leaves is a circle that holds threads: Python itself may look for it an hour later."""
+        self._watchdogs.discard(watchdog)
+        asyncio.get_running_loop().call_later(LINGER, gc.collect)
 
     async def _watch(self, id: str) -> None:
         """Close the connection when nothing comes or nobody wants it; FastRTC alone takes half a minute."""
