@@ -63,7 +63,9 @@ class Translation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     file: Upload = Field(
-        None, description="The recording: anything FFmpeg reads (WAV, MP3, M4A, OGG, FLAC, WebM, ...)."
+        None,
+        description="The recording: anything FFmpeg reads (WAV, MP3, M4A, OGG, FLAC, WebM, ...), or bare "
+        "16-bit samples, mono, as audio/pcm;rate=16000.",
     )
     model: str = Field(
         min_length=1,
