@@ -42,6 +42,8 @@ PARTS = (
     "CPU cores (no GPU was found).",
     "channels with a speaker each (exact).",
     "files, one per speaker (exact).",
+    "MB of memory left, so it begins",
+    "MB of disk space left, so it begins",
 )
 
 
