@@ -30,11 +30,13 @@ def test_the_owner_sees_what_hours_cost_at_the_speed_of_the_last_benchmark(app, 
     page.get_by_text("cheaper than openai").first.wait_for()
 
 
-def test_a_visitor_sees_no_costs(app, tab):  # noqa: F811
+def test_a_visitor_sees_neither_costs_nor_configuration(app, tab):  # noqa: F811
     page = tab(app, extra_http_headers={"X-Forwarded-For": "10.0.0.7"})
     page.get_by_text("is ready").wait_for()
     page.wait_for_load_state("networkidle")  # what comes with the page's load has come
-    assert not page.get_by_role("tab", name="Costs").is_visible()
+    for name in ("Costs", "Configuration"):
+        assert not page.get_by_role("tab", name=name).is_visible()
+    assert "HF_HUB_OFFLINE" not in page.content()  # which the owner is told about
 
 
 def test_what_a_price_list_says_is_escaped():
