@@ -22,11 +22,13 @@ class Quota:
 
     each: Usage = Usage()
     all: Usage = Usage()
+    spare: int = 2**28  # bytes that shall stay free on the disk
 
     @classmethod
     def of(cls, config: Config) -> Quota:
         each = Usage(config.keep_recordings, round(config.keep_gb * GB))
-        return cls(each, Usage(config.keep_recordings_in_all, round(config.keep_gb_in_all * GB)))
+        everybodys = Usage(config.keep_recordings_in_all, round(config.keep_gb_in_all * GB))
+        return cls(each, everybodys, config.disk_floor_mb * 2**20)
 
     def check(self, mine: Usage, everybodys: Usage, size: int) -> None:
         """Raise QuotaExceeded where `size` bytes more are too much."""

@@ -29,7 +29,6 @@ from asr.jobs.rows import file_name
 
 AUDIO = "audio.pcm"  # int16 mono 16 kHz, for Recording.open
 AS_YOU_LIKE, UNLIMITED = Wishes(), Quota()
-SPARE = 500 * 10**6  # bytes that shall stay free on the disk
 ABANDONED = 24.0  # hours after which nobody will come back for an upload
 
 
@@ -62,7 +61,7 @@ class Store(Changes):
         id, name, now = secrets.token_urlsafe(16), file_name(name), time.time()
         with self.writing() as db:
             self.quota.check(self.usage(owner), self.usage(), size)
-            if shutil.disk_usage(self.root).free < size + SPARE:
+            if shutil.disk_usage(self.root).free < size + self.quota.spare:
                 raise QuotaExceeded(
                     "The server's disk is nearly full.", "Delete recordings that nobody needs."
                 )
