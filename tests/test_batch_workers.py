@@ -4,9 +4,12 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +23,7 @@ from asr.batch.sources import find
 from asr.types import Options
 from tests.archiving import save, sentence
 from tests.conftest import DIGITS
-from tests.test_batch import ROOT, archive, expected, texts, two_speak
+from tests.test_batch import ROOT, archive, expected, texts, two_speak, until
 from tests.tones import Tones, loud
 
 try:
@@ -161,6 +164,19 @@ def test_an_engine_that_cannot_be_made_says_why(tmp_path, capsys):
     assert main([*argv, "--workers", "2"]) == 2
     shown = capsys.readouterr()
     assert "/nowhere" in shown.err and "Traceback" not in shown.err and "set aside   0" in shown.out
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells whose child a process is")
+def test_no_worker_outlives_who_started_it(tmp_path):
+    save(tmp_path / "in" / "a.wav", "ask not what your country", repeat=60)
+    command = f"-m asr batch {tmp_path}/in -o {tmp_path}/out -m pocketsphinx --workers 2".split()
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until(lambda: len(children.read_text().split()) >= 3)  # Python's own watcher, and two workers
+    started = children.read_text().split()
+    process.kill()
+    process.wait()
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in started), seconds=120)
 
 
 def test_gpus_that_are_not_here_are_refused_before_anything_runs(tmp_path, capsys):
