@@ -95,7 +95,7 @@ def test_a_file_that_is_left_behind_is_found(tmp_path):
 
 @pytest.mark.parametrize(("an_hour", "flat"), [(0, True), (30, True), (300, False)])
 def test_memory_that_grows_is_found(an_hour, flat):
-    samples = [replace(CALM, at=float(t), anonymous=100 + t * an_hour / 3600) for t in range(0, 1200, 2)]
+    samples = [replace(CALM, at=float(t), anonymous=100 + t * an_hour / 3600) for t in range(0, 2400, 2)]
     assert checks.memory(samples)[1] is flat
     assert "not judged" in checks.memory(samples[:60])[2]
 
