@@ -204,3 +204,29 @@ def test_a_file_stands_afterwards_where_it_stood(tmp_path):
         file.seek(4)
         assert file.read() == data[4:]
     path.unlink()
+
+
+def test_where_the_server_is_killed_nobody_goes_on_decoding():
+    program = (
+        "import io, os, time, threading\n"
+        "from asr.audio import apart, decode\n"
+        "from tests.hostile import tone, wav\n"
+        "long = wav(tone(1800).tobytes())\n"
+        "def tell(_):\n"
+        "    print(apart.KITCHEN._process.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+        "decode(io.BytesIO(long), progress=tell)\n"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=apart.ROOT
+    )
+    kitchen = int(server.stdout.readline())
+    below = [pid for pid, parent in parents().items() if parent == kitchen]
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    end = time.monotonic() + 20
+    left = {*below, kitchen}
+    while left & set(parents()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert below and not left & set(parents())
