@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -132,6 +133,8 @@ def _launch(config: Config, models, worker, routes: list):
         "recording": partial(recording.tab, worker=worker),
         "recordings": recordings.tab,
     }
+    # Gradio 6 has another word for it, which 5 does not know
+    warnings.filterwarnings("ignore", "Setting 'api_name=False'", DeprecationWarning)
     page = ui.build(models, config, tabs, {"configuration": health.tab, "costs": costs.tab})
     os.environ["FORWARDED_ALLOW_IPS"] = config.proxies  # uvicorn's name for it
     try:
@@ -154,7 +157,7 @@ def _launch(config: Config, models, worker, routes: list):
 
 
 def _share_heaps() -> None:
-    """glibc gives each of our many threads a heap and keeps what was freed there: two for all take a third.
+    """glibc gives each of our many threads a heap and keeps what was freed there: two for all take much less.
 
     Measured with `python -m asr bench soak`. Other C libraries have no such heaps and no `mallopt`.
     """

@@ -241,7 +241,8 @@ def test_the_microphone_makes_a_recording(app, visit, tmp_path, spoken):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "says"), [("NotAllowedError", "may not use the microphone"), ("NotFoundError", "No microphone was found")]
+    ("trouble", "says"),
+    [("NotAllowedError", "may not use the microphone"), ("NotFoundError", "No microphone was found")],
 )
 def test_a_missing_microphone_is_explained(app, visit, trouble, says):
     page = visit(app)
