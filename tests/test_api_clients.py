@@ -248,12 +248,14 @@ def test_inference_client_recognises(server, speech):
 def curls() -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.startswith("curl")]
+    return [line for line in lines if line.startswith(("curl", "ffmpeg"))]
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl here")
 @pytest.mark.parametrize("line", curls())
 def test_the_documentations_curl_lines_run(server, speech, line, tmp_path):
+    if not shutil.which(line.split()[0]):
+        pytest.skip(f"there is no {line.split()[0]} here")
     (anna := tmp_path / "anna.txt").write_text(reference(ANNA))
     line = line.replace("http://localhost:7860", server).replace("talk.mp3", str(speech))
     line = line.replace("anna.txt", str(anna))

@@ -52,8 +52,8 @@ def parents() -> dict[int, int]:
 
 def decoders() -> list[int]:
     """The processes below the one that forks: watchers, and what they watch, last."""
-    up, kitchen = parents(), apart.KITCHEN._process.pid
-    watchers = [pid for pid, parent in up.items() if parent == kitchen]
+    up, forker = parents(), apart.FORKER._process.pid
+    watchers = [pid for pid, parent in up.items() if parent == forker]
     return watchers + [pid for pid, parent in up.items() if parent in watchers]
 
 
@@ -115,8 +115,8 @@ def test_a_watcher_that_dies_takes_nothing_with_it():
 
 
 def test_where_the_process_that_forks_was_killed_there_is_another():
-    apart.KITCHEN._process.kill()
-    apart.KITCHEN._process.wait()
+    apart.FORKER._process.kill()
+    apart.FORKER._process.wait()
     with decode(io.BytesIO(wav())) as recording:
         assert len(recording) == SAMPLE_RATE
 
@@ -141,7 +141,7 @@ def test_a_small_file_of_many_hours_is_refused_while_it_is_decoded():
 
 def test_the_decoder_has_no_secret_and_can_open_nothing(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_only_for_us")
-    apart.KITCHEN._stop()
+    apart.FORKER._stop()
     seen = {}
 
     def look(pid: int) -> None:
@@ -213,20 +213,20 @@ def test_where_the_server_is_killed_nobody_goes_on_decoding():
         "from tests.hostile import tone, wav\n"
         "long = wav(tone(1800).tobytes())\n"
         "def tell(_):\n"
-        "    print(apart.KITCHEN._process.pid, flush=True)\n"
+        "    print(apart.FORKER._process.pid, flush=True)\n"
         "    time.sleep(60)\n"
         "decode(io.BytesIO(long), progress=tell)\n"
     )
     server = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=apart.ROOT
     )
-    kitchen = int(server.stdout.readline())
-    below = [pid for pid, parent in parents().items() if parent == kitchen]
+    forker = int(server.stdout.readline())
+    below = [pid for pid, parent in parents().items() if parent == forker]
     server.kill()
     server.wait()
     server.stdout.close()
     end = time.monotonic() + 20
-    left = {*below, kitchen}
+    left = {*below, forker}
     while left & set(parents()) and time.monotonic() < end:
         time.sleep(0.05)
     assert below and not left & set(parents())

@@ -135,11 +135,17 @@ def is_there(line: str, desk: Path) -> None:
     assert find_spec(line.split()[2]), "no such module"
 
 
+def chosen(line: str, desk: Path) -> None:
+    file, *words = re.fullmatch(r"python -m pytest (\S+)(?: -k (\w+))?", line).groups()
+    tests = re.findall(r"def (test_\w+)", (ROOT / file).read_text(encoding="utf-8"))
+    assert any(word is None or word in test for word in words for test in tests)
+
+
 def installs(line: str, desk: Path) -> None:
     """CI runs it (.ci/run), and tests/test_docs.py compares; here: what it reads is there."""
     for name in re.findall(r"-r (\S+)", line):
         assert (ROOT / name).exists()
-    assert line.endswith(("python app.py", "python -m pytest"))
+    assert line.endswith(("python app.py", "python -m pytest -n 3"))
 
 
 def starts(line: str, desk: Path) -> None:
@@ -204,14 +210,15 @@ HOW = {  # the first that fits
     r"python -m asr (doctor|models)": (tells, ""),
     r"python app\.py --check": (tells, ""),
     r"python -m asr bench .+": (parsed, "takes minutes; tests/test_bench_*.py run each in small"),
-    r"python -m asr cost .+": (parsed, "tests/test_cost.py runs it"),
-    r"python -m asr( batch)?": (nothing, "a name, no command"),
+    r"python -m asr cost( .+)?": (parsed, "tests/test_cost.py runs it"),
+    r"python -m asr( batch)?|pip install": (nothing, "a name, no command"),
     r"python -m tests\..+": (is_there, "takes minutes"),
+    r"python -m pytest tests/.+": (chosen, "is run with all tests"),
     r"python3 -m venv .+": (installs, "takes minutes: it is what CI runs"),
     r"\.venv/bin/ruff check \.": (nothing, "style is not for tests"),
     r"export ASR_.+": (exports, ""),
     r"(ASR_\w+=\S+ )*python app\.py": (starts, "needs a server on another machine"),
-    r"curl .*\$PARLANCE_API_KEY.+|curl http://localhost:7860/healthz": (by_test_api_clients, ""),
+    r"(ffmpeg .+ )?curl .*\$PARLANCE_API_KEY.+|curl http://localhost:7860/healthz": (by_test_api_clients, ""),
     r"docker build .+": (builds, "needs Docker"),
     r"docker run .+": (runs, "needs Docker"),
     r"docker compose .+": (composes, "needs Docker"),

@@ -38,7 +38,7 @@ KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOM
 FORKS = hasattr(os, "fork")  # Windows cannot: there FFmpeg stays with us
 
 
-class _Kitchen:
+class _Forker:
     """The process that forks for each recording: started by the first one, gone when we are."""
 
     def __init__(self):
@@ -81,8 +81,8 @@ class _Kitchen:
             self._owner = 0
 
 
-KITCHEN = _Kitchen()
-atexit.register(KITCHEN._stop)
+FORKER = _Forker()
+atexit.register(FORKER._stop)
 
 
 def run(how: str, file: BinaryIO, target: BinaryIO, limits: Limits, progress: Progress | None) -> dict:
@@ -124,7 +124,7 @@ def _news(wish: Wish, files: tuple[int, int], told: dict) -> Iterator[Iterator[d
     ours, theirs = os.pipe()
     try:
         try:
-            KITCHEN.send(wish, (*files, theirs))
+            FORKER.send(wish, (*files, theirs))
         finally:
             os.close(theirs)
         yield _messages(ours)
