@@ -49,6 +49,11 @@ def wav(data: bytes | None = None, *, channels=1, rate=RATE, bits=16, tag=1, siz
     return b"RIFF" + struct.pack("<I", len(head) + len(data)) + head + data
 
 
+def signed(wav: bytes) -> bytes:
+    """The same sound with a few bytes after its end, so that only FFmpeg takes it."""
+    return wav + b"JUNK\0\0\0\0"
+
+
 def floats(kind: str, *values: float) -> bytes:
     """A WAV of one second, whose float samples repeat `values`."""
     data = np.resize(np.array(values, kind), RATE)

@@ -16,16 +16,16 @@ import pytest
 from asr.audio import SAMPLE_RATE, Limits, apart, decode
 from asr.errors import ASRError, AudioError, TooLarge
 from tests import hostile
-from tests.hostile import HEARD, tone, wav
+from tests.hostile import HEARD, signed, tone, wav
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-LONG = wav(tone(1200).tobytes())  # decoded for long enough to be met at it
+LONG = signed(wav(tone(1200).tobytes()))  # decoded for long enough to be met at it
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path, monkeypatch):
     """No file, no descriptor and no process but the one that waits for recordings."""
-    decode(io.BytesIO(wav())).close()
+    decode(io.BytesIO(signed(wav()))).close()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = len(os.listdir("/proc/self/fd"))
     yield
@@ -34,7 +34,7 @@ def nothing_left(tmp_path, monkeypatch):
     while decoders() and time.monotonic() < end:
         time.sleep(0.01)
     assert decoders() == []
-    with decode(io.BytesIO(wav())) as recording:  # it lives on
+    with decode(io.BytesIO(signed(wav()))) as recording:  # it lives on
         assert len(recording) == SAMPLE_RATE
 
 
@@ -117,7 +117,7 @@ def test_a_watcher_that_dies_takes_nothing_with_it():
 def test_where_the_process_that_forks_was_killed_there_is_another():
     apart.FORKER._process.kill()
     apart.FORKER._process.wait()
-    with decode(io.BytesIO(wav())) as recording:
+    with decode(io.BytesIO(signed(wav()))) as recording:
         assert len(recording) == SAMPLE_RATE
 
 
@@ -184,7 +184,7 @@ def test_several_are_decoded_at_the_same_time():
     heard = []
 
     def one(seconds: int) -> None:
-        with decode(io.BytesIO(wav(tone(seconds).tobytes()))) as recording:
+        with decode(io.BytesIO(signed(wav(tone(seconds).tobytes())))) as recording:
             heard.append(len(recording) - seconds * SAMPLE_RATE)
 
     threads = [threading.Thread(target=one, args=(n,)) for n in range(1, 9)]
@@ -197,7 +197,7 @@ def test_several_are_decoded_at_the_same_time():
 
 def test_a_file_stands_afterwards_where_it_stood(tmp_path):
     """The decoder reads the very same open file."""
-    (path := tmp_path / "a.wav").write_bytes(data := wav())
+    (path := tmp_path / "a.wav").write_bytes(data := signed(wav()))
     with open(path, "rb") as file:
         file.read(10)
         decode(file).close()
@@ -210,8 +210,8 @@ def test_where_the_server_is_killed_nobody_goes_on_decoding():
     program = (
         "import io, os, time, threading\n"
         "from asr.audio import apart, decode\n"
-        "from tests.hostile import tone, wav\n"
-        "long = wav(tone(1800).tobytes())\n"
+        "from tests.hostile import signed, tone, wav\n"
+        "long = signed(wav(tone(1800).tobytes()))\n"
         "def tell(_):\n"
         "    print(apart.FORKER._process.pid, flush=True)\n"
         "    time.sleep(60)\n"

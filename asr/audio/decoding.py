@@ -1,6 +1,6 @@
 """Any recording, decoded once, block by block, to a file of bare samples: ten hours never stand in memory.
 
-Files are read by FFmpeg in a process of their own (`asr.audio.apart`).
+Files are read by FFmpeg in a process of their own (`asr.audio.apart`), but for those that need no decoder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from asr.audio import apart
+from asr.audio import apart, plain
 from asr.audio.blocks import Progress, bounded
 from asr.audio.pcm import to_pcm16
 from asr.audio.recording import Recording, filled, written
@@ -41,6 +41,9 @@ def decode(
         return Recording(next(blocks)) if into is None else Recording(written(filled(blocks), into))
     told = {}
     with opened(source, limits.bytes) as file:
+        if (blocks := plain.samples(file)) is not None:
+            return Recording(written(filled(bounded(blocks, limits, progress)), into))
+        file.seek(0)
         target = written(lambda out: told.update(apart.run("mix", file, out, limits, progress)), into)
     return Recording(target, told["damage"])
 
