@@ -47,6 +47,9 @@ class Config:
     endpoint_model: str = setting("", "the model the endpoint shall use; empty: the one it has, or its first")
     endpoint_at_once: int = setting(4, "requests to the endpoint at the same time")
     endpoint_patience: float = setting(300.0, "seconds to wait for the endpoint, with its waking up")
+    endpoint_stream: bool = setting(
+        False, "live speech goes through the endpoint's Realtime API: sent once, drafts come later"
+    )
     log: str = setting("text", "log lines as text or json; never what was said, tokens or addresses")
     log_level: str = setting("info", "debug tells of every request, info of work and errors, or warning")
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")

@@ -45,6 +45,8 @@ class Native(Tones):
 
 
 class NativeStream:
+    timed, language = True, None
+
     def __init__(self):
         self.audio, self.begun, self.feeds = silence(0), 0, 0
 
@@ -57,6 +59,9 @@ class NativeStream:
         words = self.feed(silence(0))
         self.begun = len(self.audio)
         return words
+
+    def close(self):
+        pass
 
 
 def live_on(backend, options=NOTHING_ASKED, **pace):

@@ -26,17 +26,17 @@ def to_pcm16(audio: np.ndarray) -> np.ndarray:
 
 
 class Resampler:
-    """The pieces of one live stream, int16 mono (n,) at `rate`, to float32 mono 16 kHz.
+    """The pieces of one live stream, int16 mono (n,) at `rate`, to float32 mono at `to`.
 
     Keeps its place between pieces, so they come out without seams, some milliseconds late.
     Raises AudioError for a rate no recording has.
     """
 
-    def __init__(self, rate: int):
+    def __init__(self, rate: int, to: int = SAMPLE_RATE):
         if rate not in RATES:
             raise AudioError(f"Nothing records {rate} samples per second.", "Send 16000, 24000 or 48000.")
         self._rate = rate
-        self._resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE) if rate != SAMPLE_RATE else None
+        self._resampler = av.AudioResampler("s16", "mono", to) if rate != to else None
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         if self._resampler is None or not len(samples):

@@ -88,7 +88,13 @@ class Whole(Backend, Protocol):
 
 
 class Stream(Protocol):
-    """One stream a native streaming engine is listening to. Times count from its start."""
+    """One stream a native streaming engine is listening to. Times count from its start.
+
+    When a call raises, the audio fed last counts as not taken: it is fed again, with what came after it.
+    """
+
+    timed: bool  # its words have times of their own, not a share of the utterance's
+    language: str | None  # ISO 639-1, of what it told last; None where it does not say
 
     def feed(self, audio: np.ndarray) -> list[Word]:
         """Take more audio; return the hypothesis for everything since the last `finish`."""
@@ -96,6 +102,10 @@ class Stream(Protocol):
 
     def finish(self) -> list[Word]:
         """The utterance is over: its final words. The stream is ready for the next one."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is fed: let go of what it holds. Never amid another call."""
         ...
 
 

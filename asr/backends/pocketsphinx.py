@@ -89,6 +89,8 @@ class PocketSphinx:
 class Stream:
     """One stream. It holds a decoder only while an utterance is open."""
 
+    timed, language = True, "en"
+
     def __init__(self, engine: PocketSphinx):
         self._engine, self._cmn = engine, engine.cmn
         self._decoder: Decoder | None = None
@@ -112,6 +114,9 @@ class Stream:
         self._cmn = decoder.get_cmn(True)  # the next utterance likely has this voice and microphone
         self._engine.take_back(decoder)
         return words
+
+    def close(self) -> None:
+        self.finish()
 
 
 def _forget(decoder: Decoder, cmn: str) -> None:

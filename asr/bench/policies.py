@@ -41,6 +41,9 @@ class Buffered:
     def finish(self) -> None:
         self._ended = True
 
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
     def listen(self, greedy: bool = False) -> Update | None:
         while self._inbox:
             self._buffer = np.concatenate([self._buffer, self._inbox.pop(0)])

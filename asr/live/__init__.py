@@ -21,7 +21,8 @@ exactly what a microphone would have.
 
 Backends without word times: the words of a segment share its time by their length, which is
 good enough to compare hypotheses but not to cut audio. So their audio is kept until the
-utterance ends (or is `longest` seconds long), and their final segments carry no words.
+utterance ends (or is `longest` seconds long), and their final segments carry no words. The same
+goes for an engine's own stream that has no times.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ class LiveTranscriber:
         check(backend, options)
         self.pace, self._options = pace.on(backend), pace.options(options, backend)
         self._ladder = "temperature" in backend.can and options.temperature is None
-        self._engine = backend.stream(self._options) if "stream" in backend.can else None
-        self._timed = "words" in backend.can
+        native = "stream" in backend.can and options.task == "transcribe"  # streams write what is said
+        self._engine = backend.stream(self._options) if native else None
+        self._timed = self._engine.timed if self._engine else "words" in backend.can
         self._cuts = self._timed and self._engine is None
         self._ear, self._endpoint, self._tape = Ear(vad), Endpoint(), Tape()
         self._words, self._tongue = Agreement(self._cuts), Tongue(options.language, pace.lock)
@@ -106,6 +108,11 @@ class LiveTranscriber:
     def finish(self) -> None:
         """No more audio is coming; what is left of it becomes final."""
         self._ear.ended = True
+
+    def close(self) -> None:
+        """Nobody listens any more: an engine's own stream ends. Not amid a pass; call it again after that."""
+        if self._engine and self._pending is None:
+            self._engine.close()
 
     def listen(self, greedy: bool = False) -> Update | None:
         """Take in what was fed, up to the next news or pass that is due; None when there is no news.

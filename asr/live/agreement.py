@@ -7,20 +7,17 @@ Whisper changes its mind about as more of the sentence arrives. Everything here 
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import takewhile
 
+from asr.text.sharing import shared_out
 from asr.types import Segment, Word
 
 SLACK = 0.1  # seconds: how wrong an engine's word times may be at a cut
 ECHO_WORDS = 5  # longest repetition looked for at a seam, as whisper_streaming does
-# Scripts written without spaces (Thai, Lao, Khmer, kana, Han) count by the character, others by the space.
-_UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_TOKEN = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)")
 
 
 def plain(word: Word) -> str:
@@ -65,17 +62,7 @@ def covered(settled: Sequence[Word], now: Sequence[Word]) -> int:
 
 def words_of(segments: Iterable[Segment]) -> list[Word]:
     """The words of the segments. Without word times, those of the segment are shared out by length."""
-    return [w for s in segments for w in s.words or _shared_out(s)]
-
-
-def _shared_out(segment: Segment) -> list[Word]:
-    tokens = _TOKEN.findall(segment.text)
-    total, at, words = sum(map(len, tokens)), 0, []
-    for token in tokens:
-        start, at = at, at + len(token)
-        span = segment.end - segment.start
-        words.append(Word(segment.start + span * start / total, segment.start + span * at / total, token))
-    return words
+    return [w for s in segments for w in s.words or shared_out(s.text, s.start, s.end)]
 
 
 def written_as(before: Word, now: Word) -> Word:

@@ -31,9 +31,12 @@ class Pace:
     encoder_seconds: float | None = None
 
     def on(self, backend: Backend) -> Pace:
-        """This pace; with a bound on what is heard again where a server, which may cost money, hears it."""
-        here = backend.device in ("cpu", "cuda")
-        return self if here else replace(self, growth=max(self.growth, PAID))
+        """This pace; with a bound on what is heard again where a server, which may cost money, hears it.
+
+        A native stream hears everything once.
+        """
+        free = backend.device in ("cpu", "cuda") or "stream" in backend.can
+        return self if free else replace(self, growth=max(self.growth, PAID))
 
     def options(self, asked: Options, backend: Backend) -> Options:
         """The options of a pass: what takes long is off, unless it was asked for."""

@@ -55,4 +55,4 @@ def _alone(backend: Backend, job: Pass) -> list[Segment]:
     words = job.stream.feed(job.audio)
     if job.rank is Rank.FINAL:
         words = job.stream.finish()
-    return [Segment.of(words)] if words else []
+    return [Segment.of(words, language=job.stream.language)] if words else []

@@ -22,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
@@ -184,6 +185,9 @@ class Scheduler:
         return [stream for _, _, stream in waiting[: self._batching.size]]
 
     def _answers(self, jobs: Sequence[Pass]) -> list[list[Segment] | Exception]:
+        if len(jobs) > 1 and any(job.stream for job in jobs):  # an engine's stream is fed no audio twice
+            with ThreadPoolExecutor(len(jobs)) as pool:
+                return [answer for found in pool.map(self._answers, [[j] for j in jobs]) for answer in found]
         try:
             return hear(self.backend, jobs) if jobs else []
         except Exception as e:

@@ -56,6 +56,7 @@ class LiveStream:
         """Nobody listens any more: drop everything. No update comes after this returns."""
         with self._lock:
             self._closed = True
+            self._live.close()
         self._forget(self)
 
     @property
@@ -97,7 +98,8 @@ class LiveStream:
     def answer(self, job: Pass, segments: list[Segment] | Exception, took: float) -> None:
         with self._lock, self._no_harm():
             if self._closed:
-                return
+                self._live.missed(job, "")
+                return self._live.close()
             if isinstance(segments, Exception):
                 self._retry = min(max(RETRY, 2 * self._retry), LONGEST_RETRY)
                 self.not_before = time.monotonic() + self._retry

@@ -5,7 +5,8 @@ address and the token are the owner's (ASR_ENDPOINT_URL, ASR_ENDPOINT_TOKEN); no
 
 The server hears windows of at most 30 s, several at once, and never the whole recording: no
 upload limit is met, times are ours, and a window that fails is asked again alone. Another Parlance
-does all of this itself: it gets recordings as they are (`whole`), and windows for live speech.
+does all of this itself: it gets recordings as they are (`whole`), and windows for live speech. Where the
+owner wishes it and the server can, live speech goes through its Realtime API instead (`realtime`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from asr.audio.cuts import quiet_pieces
 from asr.backends import Ability
 from asr.backends.remote.answers import Heard
 from asr.backends.remote.connection import Connection
+from asr.backends.remote.realtime import Realtime, offered, session_of
 from asr.backends.remote.survey import PATH, Found, post, survey
 from asr.backends.remote.whole import Hearing
 from asr.backends.remote.wire import Wire
@@ -43,7 +45,11 @@ def load(model: str, device: str = "auto") -> Remote:
     config = Config.from_env()
     connection = Connection(config, f"remote:{model}")
     named = model if model not in ("", "auto") else config.endpoint_model
-    return Remote(connection, connection.run(_surveyed(connection, named)))
+    found = connection.run(_surveyed(connection, named))
+    if config.endpoint_stream:
+        session = session_of(found.wires["transcribe"], Options())
+        found = replace(found, streams=connection.run(offered(connection, found.base, session)))
+    return Remote(connection, found)
 
 
 class Remote:
@@ -66,6 +72,7 @@ class Remote:
             "batch": True,
             "mend": self._found.mends,
             "whole": self._found.whole,
+            "stream": self._found.streams,
             "words": wire.words,
             "prompt": "prompt" not in wire.refused,
             "temperature": "temperature" not in wire.refused,
@@ -94,6 +101,10 @@ class Remote:
         path, wire = self._found.base + PATH["transcribe"], self._wires["transcribe"]
         hearing = Hearing(self._connection, path, wire, recording, options, "detect" in self.can)
         return self._connection.each(hearing.tell)
+
+    def stream(self, options: Options) -> Realtime:
+        """Raises Unsupported for an option that the Realtime API has not."""
+        return Realtime(self._connection, self._found.base, session_of(self._wires["transcribe"], options))
 
     def detect(self, windows: Sequence[np.ndarray]) -> list[dict[str, float]]:
         """What the server calls the language of each window, as it does not say how sure it is.

@@ -58,10 +58,10 @@ class Connection:
         self.spec = spec
         self._awake = float("-inf")
         # A compressed answer could be a thousand times as large as what we count while it comes in.
-        headers = {"Accept-Encoding": "identity", "User-Agent": "parlance"}
+        self.headers = {"Accept-Encoding": "identity", "User-Agent": "parlance"}
         if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        self._client = httpx.AsyncClient(headers=headers, follow_redirects=False)
+            self.headers["Authorization"] = f"Bearer {self._token}"
+        self._client = httpx.AsyncClient(headers=self.headers, follow_redirects=False)
         self._places = asyncio.Semaphore(self.at_once)
 
     def run(self, work: Coroutine[None, None, Result]) -> Result:
@@ -71,6 +71,10 @@ class Connection:
             return future.result()
         finally:
             future.cancel()
+
+    def begin(self, work: Coroutine[None, None, None]) -> None:
+        """As `run`, but nobody waits for it."""
+        asyncio.run_coroutine_threadsafe(work, _loop())
 
     def each(self, work: Callable[[Callable[[Item], None]], Coroutine[None, None, None]]) -> Iterator[Item]:
         """What `work` tells, as soon as it tells it; closing this stops the requests."""
@@ -130,10 +134,10 @@ class Connection:
                 async with self._places:
                     answer = await self._send(method, path, request)
         except TimeoutError:
-            raise self._silent(seconds) from None
+            raise self.silent(seconds) from None
         except httpx.RequestError as e:
             raise self._lost(e) from None
-        if self._final(answer).status != 200:
+        if self.final(answer).status != 200:
             return answer, None
         try:
             found = read(answer)
@@ -141,7 +145,7 @@ class Connection:
                 self._awake = time.monotonic()
             return answer, found
         except Garbled as e:
-            raise self._garbled(e) from None
+            raise self.garbled(e) from None
 
     async def _send(self, method: str, path: str, request: dict) -> Answer:
         async with self._client.stream(method, path, timeout=None, **request) as response:
@@ -160,21 +164,21 @@ class Connection:
                 wait = httpx.Timeout(self.patience)  # for the next byte: a server at work sends comments
                 async with self._client.stream("POST", path, timeout=wait, **request) as response:
                     if response.status_code != 200:
-                        return self._final(await _read(response))
+                        return self.final(await _read(response))
                     self._awake = time.monotonic()
                     async for event in _events(response):
                         scope.deadline = anyio.current_time() + silence
                         if hear(event):
                             return None
         except (TimeoutError, httpx.TimeoutException):
-            raise self._silent(silence) from None
+            raise self.silent(silence) from None
         except httpx.RequestError as e:
             raise self._lost(e) from None
         except Garbled as e:
-            raise self._garbled(e) from None
-        raise self._broken("before its end")
+            raise self.garbled(e) from None
+        raise self.broken("before its end")
 
-    def _final(self, answer: Answer) -> Answer:
+    def final(self, answer: Answer) -> Answer:
         """The answer, where asking again would bring the same; raises Trouble."""
         if answer.status in AGAIN:
             raise self._not_now(answer)
@@ -182,12 +186,12 @@ class Connection:
             raise Trouble(self.refused(answer), ODD)
         return answer
 
-    def _garbled(self, error: Garbled) -> Trouble:
+    def garbled(self, error: Garbled) -> Trouble:
         what = f"{self.host} answered with something that is no transcript ({error})."
         fix = "Is ASR_ENDPOINT_URL the address of a transcription API? Its log may say more."
         return Trouble(BackendUnavailable(what, fix), ODD)
 
-    def _silent(self, seconds: float) -> Trouble:
+    def silent(self, seconds: float) -> Trouble:
         what = f"{self.host} did not answer within {seconds:.0f} s."
         return Trouble(BackendUnavailable(what, "Is it overloaded? Try again in a minute."))
 
@@ -211,12 +215,15 @@ class Connection:
 
     def _lost(self, error: httpx.RequestError) -> Trouble:
         if isinstance(error, httpx.ConnectError):
-            what = f"{self.host} cannot be reached: {str(error)[:200]}."
-            fix = "Is ASR_ENDPOINT_URL right, and is that server running?"
-            return Trouble(BackendUnavailable(what, fix), LOST)
-        return self._broken(type(error).__name__)
+            return self.unreachable(error)
+        return self.broken(type(error).__name__)
 
-    def _broken(self, how: str) -> Trouble:
+    def unreachable(self, error: Exception) -> Trouble:
+        what = f"{self.host} cannot be reached: {str(error)[:200]}."
+        fix = "Is ASR_ENDPOINT_URL right, and is that server running?"
+        return Trouble(BackendUnavailable(what, fix), LOST)
+
+    def broken(self, how: str) -> Trouble:
         what = f"{self.host} broke off its answer ({how})."
         return Trouble(BackendUnavailable(what, "Try again; its log says why."), ODD)
 

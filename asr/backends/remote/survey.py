@@ -35,6 +35,7 @@ class Found:
     mends: bool = False  # it has tried again, before it answers, what fails by its scores
     window: float = WINDOW  # seconds of audio to send at a time
     whole: bool = False  # it takes whole recordings, and tells their segments one by one
+    streams: bool = False  # live speech goes through its Realtime API
 
 
 async def survey(connection: Connection, model: str) -> Found:
