@@ -9,6 +9,8 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from socket import SHUT_RDWR
 from threading import Thread
 
 import numpy as np
@@ -89,7 +91,8 @@ class Booth:
         """As a server that is killed: no port, no sockets."""
         self._server.shutdown()
         for session in self.sessions:
-            session.socket.socket.close()
+            with suppress(OSError):
+                session.socket.socket.shutdown(SHUT_RDWR)
 
     def __enter__(self) -> Booth:
         self.start()
