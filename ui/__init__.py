@@ -13,6 +13,7 @@ from asr.config import Config
 from asr.gate.owner import is_owner
 from asr.models import Models
 from ui import header, theme
+from ui.events import Page
 from ui.language import drawing, say
 
 Tab = Callable[[gr.Blocks, Models, Config], None]
@@ -26,7 +27,7 @@ def build(models: Models, config: Config, tabs: Mapping[str, Tab], own: Mapping[
     """The page with these tabs, by the names in `page.*`; those of `own` only the owner sees."""
     theme.dress()
     look = {"title": "Parlance", "theme": theme.gradio()}
-    with drawing(), gr.Blocks(**look, analytics_enabled=False, delete_cache=CLEANING) as page:
+    with drawing(), Page(**look, analytics_enabled=False, delete_cache=CLEANING) as page:
         page.space_id = None  # on a Space, Gradio would load the hub's header and its fonts into our page
         header.draw(page, models)
         with gr.Tabs():

@@ -6,7 +6,6 @@ keeps nothing but its hash. Other sites cannot send this header without asking u
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -66,14 +65,17 @@ def told(handler: Handler) -> Handler:
     async def _answered(request: Request) -> Response:
         try:
             return await handler(request)
-        except ASRError as e:
-            return sentence(language.translated(e))
         except ClientDisconnect:
             return sentence(Cancelled("The client went away while sending."))
-        except asyncio.CancelledError:
-            raise
-        except Exception:
-            log.exception("a request failed")
-            return sentence(language.translated(ASRError("Something broke that should not.", logs.seen())))
+        except Exception as e:
+            return sentence(worded(e))
 
     return answered
+
+
+def worded(error: Exception) -> ASRError:
+    """What to tell who met it, in their language; what nobody foresaw is written down, under the id told."""
+    if not isinstance(error, ASRError):
+        log.error("a request failed", exc_info=error)
+        error = ASRError("Something broke that should not.", logs.seen())
+    return language.translated(error)

@@ -11,12 +11,19 @@ import time
 from uuid import uuid4
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import Message, Scope, Send
 
 from asr import logs
 from asr.gate import paths
 
+MARK = "parlance.request"
 log = logging.getLogger(__name__)
+
+
+def id_of(asking: HTTPConnection) -> str:
+    """The request's id, also where it is worked on outside its own context; empty: it passed no gate."""
+    return asking.scope.get(MARK, "")
 
 
 class Entry:
@@ -25,7 +32,7 @@ class Entry:
     def __init__(self, scope: Scope, send: Send):
         self.scope, self._send, self.begun, self.status = scope, send, time.monotonic(), 0
         self.path = scope["path"]  # mounted applications may change it
-        self.id = f"req_{uuid4().hex}"
+        self.id = scope[MARK] = f"req_{uuid4().hex}"
         logs.about.set(self.id)
 
     async def send(self, message: Message) -> None:
