@@ -91,7 +91,7 @@ class Sessions:
         for session in sessions:
             session.tend()
             with self._lock:
-                used = session.busy or session.watched or self.clock() - session.touched < FORGET
+                used = session.busy or session.used or self.clock() - session.touched < FORGET
                 if not used:
                     self._sessions.pop(session.id, None)
 

@@ -4,7 +4,8 @@
 
 Audio comes through a `Source`, one at a time, the newest wins. A source that is lost leaves
 its stream open for GRACE seconds: the next source goes on in the middle of the word. After
-that the stream settles what it has heard, and the next source opens another stream.
+that the stream settles what it has heard, but for a word that the loss may have cut, and the
+next source opens another stream, which hears that word again.
 
 Times count from the session's first sample. What was not heard is a `Gap`, and the words
 after it keep their true times.
@@ -27,6 +28,7 @@ from asr.sessions.journal import Entry, Gap, Journal
 from asr.sessions.kept import Kept
 from asr.sessions.seam import offset
 from asr.sessions.source import House, Leg, Now, Source, State, Stream
+from asr.sessions.torn import Torn, tear
 from asr.types import Options, Segment, Transcript
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Session:
         self.touched = house.clock()  # when somebody last came or left
         self._last_audio = 0.0
         self._tail = np.zeros(0, np.float32)  # of what was heard
+        self._torn: Torn | None = None  # the word that a lost source left unfinished
         self._legs: list[Leg] = []
         self.source: Source | None = None
         self._tickets = self._opening = 0
@@ -94,8 +97,13 @@ class Session:
         raise Busy("Somebody else took over this session.", "Go on there, or start again here.")
 
     def _open(self, leg: Leg) -> Stream:
-        """A stream of the model; our own last one, which is still settling, must not cost us our place."""
+        """A stream of the model; our own last one, which is still settling, must not cost us our place.
+
+        One that was cut says first which word is to be heard again.
+        """
         patience = time.monotonic() + SETTLING
+        while any(last.cut for last in self._legs) and time.monotonic() < patience:
+            time.sleep(0.05)
         while True:
             try:
                 return self._house.open(*leg.asked, lambda update: self._updated(leg, update))
@@ -159,14 +167,14 @@ class Session:
             source.skip -= known
             audio = audio[known:]
         if len(audio):
+            at = round(leg.end * SAMPLE_RATE)
             try:
-                leg.stream.feed(audio)
+                leg.feed(audio)
             except ASRError as e:
                 self._failed(leg, e)
                 return False
             if self.keeping:
-                self.kept.write(round(leg.end * SAMPLE_RATE), audio)
-            leg.samples += len(audio)
+                self.kept.write(at, audio)
             self.heard = leg.end
             self._tail = np.concatenate([self._tail, audio])[-TAIL:]
         self._last_audio = self._house.clock()
@@ -192,11 +200,20 @@ class Session:
             else:
                 source.begin = self.heard
             if leg.offset is None:
-                leg.offset = source.begin if source.begin - self.heard > SEAM else self.heard
-                if leg.offset > self.heard:
-                    self.journal.add(Gap(self.heard, leg.offset))
-                    self._tail = self._tail[:0]
+                self._begin(leg, source.begin if source.begin - self.heard > SEAM else self.heard)
         self.tell()
+
+    def _begin(self, leg: Leg, at: float) -> None:
+        """The leg's audio starts here: after a gap, or where we stopped, with the word that was cut there."""
+        again = self._tail[:0]
+        if at > self.heard:
+            self._settle_torn()
+            self.journal.add(Gap(self.heard, at))
+            self._tail = self._tail[:0]
+        elif self._torn:
+            again = self._tail[-round((self.heard - self._torn.since) * SAMPLE_RATE) :]
+            self._torn = None
+        leg.begin(at, again)
 
     def left(self, source: Source) -> None:
         """The source's transport is gone; another may come."""
@@ -212,8 +229,10 @@ class Session:
             self._tickets += 1
             self.source = None
             self.touched = self._house.clock()
+            self._settle_torn()
             for leg in self._legs:
                 leg.finish()
+                leg.cut = False
         self.tell()
 
     def end(self, what: str = "", fix: str = "") -> None:
@@ -244,12 +263,26 @@ class Session:
                 return  # dropped meanwhile
             leg.now = update
             for segment in update.final:
-                self.journal.add(segment.shifted(leg.offset))
+                self._settle(leg, segment.shifted(leg.offset))
             if update.done and update.error:
                 self._failed(leg, ASRError(update.error))
             elif update.done:
                 self._legs.remove(leg)
         self.tell()
+
+    def _settle(self, leg: Leg, segment: Segment) -> None:
+        """Write it down; a word that was cut only where it cannot be heard again."""
+        whole, torn = tear(segment, leg.end) if leg.cut else (segment, None)
+        if torn and leg is self._legs[-1] and (self.heard - torn.since) * SAMPLE_RATE <= len(self._tail):
+            segment, self._torn = whole, torn
+        if segment:
+            self.journal.add(segment)
+
+    def _settle_torn(self) -> None:
+        """Nobody goes on with the word that was cut: it stays as it was heard."""
+        if self._torn:
+            self.journal.add(self._torn.half)
+            self._torn = None
 
     def _failed(self, leg: Leg, error: ASRError) -> None:
         with self._lock:
@@ -274,6 +307,8 @@ class Session:
             stable, draft = updates[0].stable, updates[0].draft
         else:  # the end of an earlier stream is still being recognised
             stable, draft = "", "".join(u.stable + u.draft for u in updates)
+        if self._torn:
+            draft += self._torn.half.text
         return Now(
             state=self.state,
             settling=self.source is None and bool(self._legs),
@@ -339,8 +374,9 @@ class Session:
         return bool(self._legs or self._opening)
 
     @property
-    def watched(self) -> bool:
-        return bool(self._watchers)
+    def used(self) -> bool:
+        """Somebody reads along, or it knows a word that is not on disk."""
+        return bool(self._watchers or self._torn)
 
     def tend(self) -> None:
         """Do what is due by now."""
@@ -352,6 +388,6 @@ class Session:
                     self.left(self.source)
             elif self._legs and away > GRACE:
                 for leg in self._legs:
-                    leg.finish()
+                    leg.finish(cut=True)
             elif not self.busy and self.journal.started is not None and away > self._house.resume:
                 self.end()

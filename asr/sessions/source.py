@@ -72,14 +72,27 @@ class Leg:
         self.samples = 0
         self.now = Update()
         self.finishing = False
+        self.cut = False  # it finishes because its source was lost, perhaps amid a word
+        self._again = np.zeros(0, np.float32)
 
     @property
     def end(self) -> float:
         return self.offset + self.samples / SAMPLE_RATE
 
-    def finish(self) -> None:
+    def begin(self, at: float, again: np.ndarray) -> None:
+        """Its audio starts at `at` seconds of the session, after some that was heard before: `again`."""
+        self.offset, self.samples, self._again = at - len(again) / SAMPLE_RATE, len(again), again
+
+    def feed(self, audio: np.ndarray) -> None:
+        if len(self._again):
+            self._again, again = self._again[:0], self._again
+            self.stream.feed(again)
+        self.stream.feed(audio)
+        self.samples += len(audio)
+
+    def finish(self, cut: bool = False) -> None:
         if not self.finishing:
-            self.finishing = True
+            self.finishing, self.cut = True, cut
             self.stream.finish()
 
 
