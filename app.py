@@ -1,7 +1,7 @@
 """Parlance: the page and the API on one port. Wiring only.
 
-    python app.py            # settings are the ASR_* variables that asr/config.py lists
-    python app.py --check    # would it start, and with what? exit code 0 or 1, with reasons
+python app.py            # settings are the ASR_* variables that asr/config.py lists
+python app.py --check    # would it start, and with what? exit code 0 or 1, with reasons
 """
 
 from __future__ import annotations
@@ -71,10 +71,11 @@ def serve(config: Config):
     from asr.jobs import Quota, Store, Worker
     from asr.live.pace import paced
     from asr.models import Models
+    from asr.models.warmth import warm
     from asr.scheduler import Schedulers
     from asr.sessions import Sessions
 
-    models, admit = Models(config), partial(spare.admit, config)
+    models, admit = Models(config, warm=warm), partial(spare.admit, config)
     schedulers = Schedulers(max_streams=config.live_sessions, pace=paced(config), admit=admit)
     store = Store(config.data_dir.resolve(), Quota.of(config))
     worker = Worker(tools(store, config, models, schedulers))
