@@ -50,7 +50,7 @@ class Choice:
 def choose(config: Config, machine: Machine, cached: Cached = catalogue.cached) -> Choice:
     """The model for this machine; raises UnknownModel where ASR_MODEL names none."""
     if config.model != "auto":
-        return Choice(catalogue.spec_of(config.model), config.device, "It was asked for by name.")
+        return Choice(catalogue.spec_of(config.model), config.device, "Chosen by the owner of this server.")
     if config.endpoint_url:
         return Choice("remote:auto", config.device, "ASR_ENDPOINT_URL names a server that recognises for us.")
     gpu, no_gpu = _gpu(config, machine)

@@ -174,11 +174,47 @@ def test_a_name_that_somebody_has_already_is_asked_about(visit, house):
     it.page.click("#voices .name >> nth=1")
     it.page.keyboard.type("Dora")
     it.page.keyboard.press("Enter")
-    assert "same person" in it.page.inner_text("#confirm")
-    it.page.click("#confirm .main")
+    assert "same person" in it.page.inner_text(".ask")
+    it.page.click(".ask .main")
     it.page.wait_for_function("document.querySelectorAll('.voice').length === 3")
     assert it.voices() == ["Anna Kowalska", "Chidi Okafor", "Dora"]
     assert {s.speaker for s in it.saved().segments} == {"Anna Kowalska", "Chidi Okafor", "Dora"}
+
+
+def test_a_recording_is_renamed_in_its_editor(visit, house):
+    it = visit(house.meeting())
+    for answer in ("Escape", "Enter"):
+        it.page.click("#name")
+        assert it.page.input_value(".ask input") == "Spring planning.wav"
+        it.page.keyboard.type("Budget <b>2027</b>")
+        it.page.keyboard.press(answer)
+        it.page.wait_for_selector(".ask", state="detached")
+    it.page.wait_for_function("document.querySelector('#name').textContent === 'Budget <b>2027<-b>'")
+    assert house.store.job(it.job.id).name == "Budget <b>2027<-b>" and "Budget" in it.page.title()
+
+
+def test_nothing_opens_beside_or_below_what_is_there_already(visit, house):
+    """Menus stay within the window, the search below the title: on a phone, that has several rows."""
+    for width in (1280, 375):
+        it = visit(house.meeting(), viewport={"width": width, "height": 800})
+        it.page.click("#seek")
+        head, bar = (it.page.locator(name).bounding_box() for name in (".masthead", "#finder"))
+        assert head["y"] + head["height"] <= bar["y"], width
+        it.page.keyboard.press("Escape")
+        if width < 981:
+            it.page.click("#people summary")
+        it.page.locator(".voice .more").first.click()
+        menu, inner = it.page.locator("#menu").bounding_box(), it.page.evaluate("document.body.clientWidth")
+        assert menu["x"] >= 0 and menu["x"] + menu["width"] <= inner, width
+
+
+def test_hints_in_the_text_are_in_the_readers_language(visit, house):
+    job = house.meeting(Transcript((spoken("Guten Tag.", 0.6),), 3.0))
+    it = visit(job, locale="de-DE")
+    hint = "(css) => getComputedStyle(document.querySelector(css), '::before').content"
+    assert it.page.evaluate(hint, ".who span") == '"Sprecher?"'
+    it.said(0).fill("")
+    assert it.page.evaluate(hint, ".said") == '"Leer lassen, um diese Zeile zu entfernen"'
 
 
 def test_undo_and_redo_bring_everything_back(visit, house):
@@ -220,6 +256,7 @@ def test_find_and_replace_one_and_all(visit, house):
         and "the tiny <b>ONE</b>." in it.texts()[7]
         and text.text.count("ONE") == 5
     )
+    assert it.page.inner_text("#finder output") == "5 replaced"  # still said when the server has answered
     it.page.keyboard.press("Escape")
     assert it.page.is_hidden("#finder")
 

@@ -19,7 +19,7 @@ FOUND = [
 def test_problems_come_first_with_what_to_do_and_nothing_is_markup():
     html = health.findings(FOUND)
     assert html.index("hub") < html.index("models") < html.index("<details>") < html.index("4 cores")
-    assert "1 thing is in the way." in html and "<code>pip install x</code>" in html
+    assert "1 thing needs attention." in html and "<code>pip install x</code>" in html
     assert "<b>unreachable" not in html
 
 
@@ -30,7 +30,7 @@ def test_a_password_in_an_address_is_not_shown():
 
 def test_it_is_told_in_the_owners_language():
     with speaking("de"):
-        assert "1 Problem steht im Weg." in health.findings(FOUND)
+        assert "1 Punkt braucht Aufmerksamkeit." in health.findings(FOUND)
 
 
 def test_nothing_wrong_is_said_as_well():

@@ -256,14 +256,14 @@ def test_what_is_asked_for_beside_the_button_reaches_the_engine(visit, tmp_path)
     with stage(tmp_path, engine) as app:
         live = visit(app.url)
         wishes = live.page.locator(".wishes")
-        wishes.get_by_label("Hotwords").fill("Kennedy, moon")
+        wishes.get_by_label("Names and terms").fill("Kennedy, moon")
         wishes.get_by_label("Language spoken").click()
         live.page.get_by_role("option", name="English").click()
         live.press()
         live.until_draft()
         assert (engine.calls[-1].language, engine.calls[-1].hotwords) == ("en", "Kennedy, moon")
-        wishes.get_by_label("Hotwords").fill("Sorensen")  # while speaking
-        wishes.get_by_label("Hotwords").press("Enter")
+        wishes.get_by_label("Names and terms").fill("Sorensen")  # while speaking
+        wishes.get_by_label("Names and terms").press("Enter")
         live.until_text("so ask")
         assert live.text() == SPEECH and engine.calls[-1].hotwords == "Sorensen"
 

@@ -38,7 +38,7 @@ from ui.files import played, title
 from ui.theme import ASSETS
 
 PAGE = ASSETS / "editor"
-SPOKEN = ("editor", "live", "player", "report", "rung", "shelf")  # what its scripts say
+SPOKEN = ("editor", "live", "player", "recordings", "report", "rung", "shelf")  # what its scripts say
 MOST_BYTES = 2**20  # of a request
 MOST_AT_ONCE = 200  # operations
 POLICY = (

@@ -155,6 +155,7 @@
     open.onclick = () => busy() || switchTo(t.id);
     drop.setAttribute("aria-label", say("live.delete_of", { when: when.toLocaleString() }));
     drop.onclick = async () => {
+      if (!(await window.parlanceAsk(say("live.delete_ask", { when: when.toLocaleString() }), { yes: say("live.delete"), danger: true }))) return;
       await fetch(new URL(`${ROOT}/${t.id}`, document.baseURI), { method: "DELETE" }).catch(() => {});
       localStorage.setItem("parlance-live-earlier", JSON.stringify(earlier().filter((other) => other.id !== t.id)));
       listEarlier();
@@ -312,7 +313,7 @@
   };
   const listDevices = async () => {
     const found = (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.kind === "audioinput" && d.deviceId);
-    const used = mic?.track.getSettings().deviceId;
+    const used = mic?.track.getSettings().deviceId ?? $("device").value;
     $("device").replaceChildren(...found.map((d, i) => new Option(d.label || `${say("live.microphone")} ${i + 1}`, d.deviceId, false, d.deviceId === used)));
     $("device").closest("label").hidden = found.length < 2;
   };
@@ -368,7 +369,6 @@
   document.addEventListener("click", ({ target }) => {
     const button = target.closest?.("[id^=live-]"), name = button?.id.slice(5);
     if (CLICKS[name] && !button.disabled) CLICKS[name]();
-    if (!target.closest?.("#live-files summary") && $("files")) $("files").open = false;
   });
   document.addEventListener("change", ({ target }) => target.id === "live-device" && changeDevice());
   document.addEventListener("change", ({ target }) => target.id === "live-keep" && phase === "live" && line.change(wanted()));
@@ -381,7 +381,6 @@
   }, true);
   document.addEventListener("keydown", ({ key }) => {
     if (key === "Escape" && document.documentElement.hasAttribute("data-captions")) captions(false);
-    else if (key === "Escape" && $("files")?.open) $("files").open = false;
   });
   document.addEventListener("fullscreenchange", () => {
     if (!document.fullscreenElement && document.documentElement.hasAttribute("data-captions")) captions(false);
@@ -400,5 +399,7 @@
     if (!$("go")) return;
     clearInterval(ready);
     switchTo(sessionStorage.getItem("parlance-live"));
+    navigator.mediaDevices?.addEventListener("devicechange", listDevices);
+    navigator.mediaDevices && listDevices(); // none has a name before the browser has been allowed one
   }, 50);
 })();

@@ -131,6 +131,17 @@
     }
   });
 
+  // ---- a list of formats: gone when something else is pressed ----
+
+  const closeLists = (but) => { for (const list of $$("details.download[open]")) if (list !== but) list.open = false; };
+  document.addEventListener("click", (e) => closeLists(e.target.closest?.("summary")?.parentElement));
+  document.addEventListener("keydown", (e) => {
+    const list = e.key === "Escape" && $("details.download[open]");
+    if (!list) return;
+    closeLists();
+    $("summary", list).focus();
+  });
+
   // ---- a list that can be searched: what is typed replaces what stands there ----
 
   document.addEventListener("focusin", (e) => {

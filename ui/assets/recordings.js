@@ -54,12 +54,15 @@
     const tab = e.target.closest?.("[role=tab]");
     try { if (tab) sessionStorage.setItem(TAB, tab.textContent.trim()); } catch { /* the first one, then */ }
   });
-  const reopen = (name, patience) => {
-    const tab = $$("[role=tab]").find((tab) => tab.textContent.trim() === name && tab.checkVisibility());
-    if (!tab && patience) setTimeout(reopen, 100, name, patience - 1);
-    else if (tab?.getAttribute("aria-selected") === "false") tab.click();
+  // A tab that a narrow page has no room for is in a menu, which is there once it is opened.
+  window.parlanceTab = (name, patience = 0) => {
+    const tab = $$("[role=tab], .overflow-dropdown button").find((tab) => tab.textContent.trim() === name && tab.checkVisibility());
+    if (tab) return void (tab.getAttribute("aria-selected") !== "true" && tab.click());
+    const menu = $(".overflow-menu > button");
+    if (menu?.checkVisibility() && !$(".overflow-dropdown:not(.hide)")) menu.click();
+    if (patience) setTimeout(window.parlanceTab, 100, name, patience - 1);
   };
-  try { if (sessionStorage.getItem(TAB)) reopen(sessionStorage.getItem(TAB), 100); } catch { /* the first one */ }
+  try { if (sessionStorage.getItem(TAB)) window.parlanceTab(sessionStorage.getItem(TAB), 100); } catch { /* the first one */ }
 
   // ---- a server that was restarted: Gradio's page never speaks to it again, a fresh one does ----
 
@@ -129,18 +132,19 @@
     cancel: (id) => ask("POST", `recordings/${id}/cancel`, {}),
     again: (id) => ask("POST", `recordings/${id}/again`, {}),
     speakers: (id) => ask("POST", `recordings/${id}/again`, { stages: ["diarize"] }),
-    rename: (id, name) => {
-      const wanted = prompt(say("recordings.rename"), name)?.trim();
+    rename: async (id, name, yes) => {
+      const wanted = await window.parlanceAsk(say("recordings.rename"), { yes, value: name });
       return wanted && wanted !== name ? ask("POST", `recordings/${id}/name`, { name: wanted }) : null;
     },
-    delete: (id, name) => confirm(say("recordings.delete", { name })) ? ask("DELETE", `recordings/${id}`) : null,
+    delete: async (id, name, yes) => await window.parlanceAsk(say("recordings.delete", { name }), { yes, danger: true }) ? ask("DELETE", `recordings/${id}`) : null,
   };
+  document.addEventListener("click", (e) => e.target.closest?.(".shelf .first") && window.parlanceTab(say("page.recording")));
   document.addEventListener("click", async (e) => {
     const button = e.target.closest?.("[data-act]"), row = button?.closest("li[data-id]");
     if (!row) return;
     complain(null);
     try {
-      await DOES[button.dataset.act](row.dataset.id, $("a", row).textContent);
+      await DOES[button.dataset.act](row.dataset.id, $("a", row).textContent, button.textContent);
       await refresh();
     } catch (error) {
       complain(error);

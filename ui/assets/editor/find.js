@@ -8,7 +8,7 @@ const MOST = 5000; // hits that are painted
 export class Find {
   // do.edit(op, memo), do.show(line), do.lines(): the Lines that paint
   constructor(bar, model, act) {
-    Object.assign(this, { bar, model, act, hits: [], at: -1 });
+    Object.assign(this, { bar, model, act, hits: [], at: -1, replaced: 0 });
     const on = (name, run) => (bar.querySelector(name).onclick = run);
     this.find = bar.querySelector("#find-text");
     this.put = bar.querySelector("#find-put");
@@ -58,6 +58,7 @@ export class Find {
   // `fresh`: begin at the line the reader is on, not at the hit that was shown.
   search(fresh = false) {
     if (!this.open) return;
+    if (fresh) this.replaced = 0;
     const wishes = this.wishes(), before = this.hits[this.at];
     this.hits = [];
     if (wishes.find) {
@@ -74,13 +75,15 @@ export class Find {
 
   step(by) {
     if (!this.hits.length) return;
+    this.replaced = 0;
     this.at = (this.at + by + this.hits.length) % this.hits.length;
     this.reveal();
   }
 
   reveal() {
     const { hits, at } = this, none = !hits.length;
-    this.count.textContent = this.find.value.trim() ? (none ? say("editor.not_found") : say("editor.hit", { n: at + 1, all: hits.length })) : "";
+    const found = this.replaced ? say("editor.replaced", { n: this.replaced }) : none ? say("editor.not_found") : say("editor.hit", { n: at + 1, all: hits.length });
+    this.count.textContent = this.find.value.trim() ? found : "";
     for (const name of [".next", ".previous", ".one", ".all"]) this.bar.querySelector(name).disabled = none;
     this.act.lines().paint(hits.slice(0, MOST), hits[at]);
     this.last = none ? null : [hits[at][0], hits[at][2]];
@@ -91,15 +94,15 @@ export class Find {
     const hit = this.hits[this.at];
     if (!hit) return;
     const [i, first, end] = hit, line = this.model.lines[i], was = textOf(line), put = this.put.value;
+    this.replaced = 0;
     this.hits[this.at] = [i, first + put.length, 0]; // go on after what was put there
     this.act.edit({ op: "text", line: i, text: was.slice(0, first) + put + was.slice(end) }, { was, start: line.start });
     this.search();
   }
 
   replaceAll() {
-    const count = this.hits.length;
+    this.replaced = this.hits.length; // said until something else is sought, whatever is drawn meanwhile
     this.act.edit({ op: "replace", ...this.wishes(), put: this.put.value.slice(0, 500) });
-    this.search(true);
-    this.count.textContent = say("editor.replaced", { n: count });
+    this.search();
   }
 }

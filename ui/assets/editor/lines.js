@@ -65,9 +65,12 @@ export class Lines {
   item() {
     const item = element("li", "line", { tabIndex: -1 });
     const who = element("button", "who", { type: "button", tabIndex: -1 });
-    who.append(element("i", ""), element("span", ""));
+    const name = element("span", "");
+    name.dataset.nobody = say("editor.speaker_unknown");
+    who.append(element("i", ""), name);
     const said = element("div", "said", { dir: "auto", tabIndex: -1, spellcheck: true });
     said.setAttribute("role", "textbox");
+    said.dataset.empty = say("editor.empty_line");
     said.append("");
     item.append(who, element("button", "at", { type: "button", tabIndex: -1 }), said);
     this.open(said);
@@ -88,6 +91,7 @@ export class Lines {
     if (!busy && (focused ? oneLine(said.textContent) !== text : said.textContent !== text || said.childNodes.length !== 1)) {
       const caret = focused ? this.caret(said) : -1;
       said.textContent = text;
+      said.classList.toggle("bare", !text);
       if (!text) said.append("");
       if (caret >= 0) this.put(said, caret);
     }
@@ -223,6 +227,7 @@ export class Lines {
     const i = this.items.indexOf(target.closest(".line")), line = this.shown[i];
     if (line && target.textContent !== textOf(line)) {
       target.textContent = textOf(line);
+      target.classList.toggle("bare", !target.textContent);
       this.doubt(this.items[i], line);
     }
   }
@@ -275,6 +280,7 @@ export class Lines {
   typed({ target }) {
     if (!target.classList.contains("said")) return;
     const item = target.closest(".line");
+    target.classList.toggle("bare", !oneLine(target.textContent)); // what a browser leaves there need not be empty
     if (this.typing && this.typing.item !== item) this.commit();
     if (!this.typing) {
       this.clear(item);

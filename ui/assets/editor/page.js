@@ -194,6 +194,7 @@ const standing = () => {
   const { name, state, stage, progress, ahead, says, timed, damage, what, fix, model: by } = model.facts;
   document.title = `${name} · Parlance`;
   $("#name").textContent = name;
+  $("#name").disabled = false;
   document.body.dataset.state = state;
   document.body.dataset.editing = editing();
   const busy = ["uploading", "waiting", "working"].includes(state), share = Math.round(100 * (progress || 0));
@@ -237,17 +238,12 @@ function notice(name, kind = "info", what = "", fix = "", closing = false) {
   old ? old.replaceWith(box) : $("#notices").append(box);
 }
 const aloud = (text) => ($("#aloud").textContent = text);
-function confirm(what, yes, run) {
-  const dialog = $("#confirm");
-  $("#confirm-what").textContent = what;
-  dialog.querySelector(".main").textContent = yes;
-  dialog.returnValue = "";
-  dialog.onclose = () => dialog.returnValue === "yes" && run();
-  dialog.showModal();
-  dialog.querySelector(".main").focus();
+async function confirm(what, yes, run) {
+  if (await window.parlanceAsk(what, { yes })) run();
 }
 const failed = (error) => {
   document.body.dataset.state = "gone";
+  $("#name").disabled = true;
   if (error instanceof Refusal) {
     const mine = saving.pending.map(({ op }) => op.text).filter(Boolean);
     notice("gone", "error", error.what, error.status === 404 ? say("editor.not_yours") : error.fix);
@@ -305,6 +301,7 @@ const TOOLS = {
     setTimeout(() => ($("#copy").textContent = say("editor.copy")), 1600);
   },
   "#again": () => speakersAgain(),
+  "#name": () => rename(),
   "#cancel": () => cancel(),
   "#show-revised": () => document.body.toggleAttribute("data-revised", $("#show-revised").checked),
 };
@@ -351,6 +348,17 @@ const findSpeakers = async (rung, count) => {
   }
 };
 
+const rename = async () => {
+  const { name } = model.facts, wanted = await window.parlanceAsk(say("recordings.rename"), { yes: say("shelf.rename"), value: name });
+  if (!wanted || wanted === name) return;
+  try {
+    await ask(`${HERE}name`, { name: wanted });
+    model.facts.name = (await ask(`${HERE}document?since=${saving.since}`)).name; // without what a file cannot be called
+    standing();
+  } catch (error) {
+    notice("rename", "error", error.what ?? say("live.unreachable"), error.fix ?? say("editor.later"), true);
+  }
+};
 const cancel = async () => {
   try {
     await ask(`${HERE}cancel`, {});
@@ -399,6 +407,13 @@ if (matchMedia("(max-width: 980px)").matches) for (const card of document.queryS
 if (MAC) for (const key of document.querySelectorAll("kbd.mod")) key.textContent = "⌘";
 
 // ---- coming and going ----
+
+// The page that a link leads to opens the tab it speaks of.
+for (const link of document.querySelectorAll("a[data-tab]")) link.addEventListener("click", () => {
+  try { sessionStorage.setItem("parlance-tab", link.dataset.tab); } catch {} // the first one, then
+});
+// What sticks below the masthead has to know its height: on a phone it has several rows.
+new ResizeObserver(([{ target }]) => document.documentElement.style.setProperty("--head", `${target.offsetHeight}px`)).observe($(".masthead"));
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) return later();

@@ -87,7 +87,8 @@ export class People {
     menu.hidden = false;
     const at = opener.getBoundingClientRect(), { offsetWidth: w, offsetHeight: h } = menu;
     const below = at.bottom + 6 + h < innerHeight - 8;
-    menu.style.left = `${Math.max(8, Math.min(innerWidth - w - 8, at.left))}px`;
+    const { clientWidth } = document.documentElement; // innerWidth goes on below the scroll bar
+    menu.style.left = `${Math.max(8, Math.min(clientWidth - w - 8, at.left))}px`;
     menu.style.top = `${below ? at.bottom + 6 : Math.max(8, at.top - h - 6)}px`;
     (menu.querySelector("[aria-checked=true]") ?? menu.querySelector("button, input"))?.focus({ preventScroll: true });
   }
