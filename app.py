@@ -16,6 +16,7 @@ import time
 import warnings
 from contextlib import suppress
 from functools import partial
+from math import inf
 from queue import SimpleQueue
 
 from asr import logs
@@ -67,16 +68,13 @@ def check(config: Config) -> int:
 
 def serve(config: Config):
     """Open the port, then load the model behind it; returns the address, and what closes it all."""
-    from asr import gate, spare
+    from asr import gate
     from asr.jobs import Quota, Store, Worker
-    from asr.live.pace import paced
     from asr.models import Models
     from asr.models.warmth import warm
-    from asr.scheduler import Schedulers
     from asr.sessions import Sessions
 
-    models, admit = Models(config, warm=warm), partial(spare.admit, config)
-    schedulers = Schedulers(max_streams=config.live_sessions, pace=paced(config), admit=admit)
+    models, schedulers = Models(config, warm=warm), scheduling(config)
     store = Store(config.data_dir.resolve(), Quota.of(config))
     worker = Worker(tools(store, config, models, schedulers))
     sessions = Sessions(config, lambda spec, *rest: schedulers.get(models.awake(spec)).open(*rest))
@@ -94,6 +92,20 @@ def serve(config: Config):
         schedulers.close()
 
     return url, close
+
+
+def scheduling(config: Config):
+    """Who shares the models' time between live speech and recordings."""
+    from asr import spare
+    from asr.live.pace import paced
+    from asr.scheduler import Schedulers
+
+    return Schedulers(
+        max_streams=config.live_sessions,
+        most_behind=config.live_behind_minutes * 60 or inf,
+        pace=paced(config),
+        admit=partial(spare.admit, config),
+    )
 
 
 def tools(store, config: Config, models, schedulers):

@@ -1,8 +1,9 @@
 """Every setting there is, read from the environment once.
 
-`Config` is the only reader of the environment and the only list of limits. Each field is
-the variable `ASR_<NAME>`; the comment under a field is what the documentation says of it.
-An unknown ASR_* variable is an error: a setting nobody reads is a promise nobody keeps.
+`Config` is the only reader of the environment, and the one list of limits that an owner may have a
+reason to move; what a protocol, an attack or a machine sets stands where it is used, with the reason.
+Each field is the variable `ASR_<NAME>`; `says` is what the documentation says of it. An unknown
+ASR_* variable is an error: a setting nobody reads is a promise nobody keeps.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Config:
         "",
         "what aligns words: a wav2vec2 model on the hub or a directory; empty: whisperX's for the language",
     )
-    endpoint_url: str = setting("", "a server with OpenAI's audio API that recognises for us: https://host/v1")
+    endpoint_url: str = setting(
+        "", "a server with OpenAI's audio API that recognises for us: https://host/v1"
+    )
     endpoint_token: str = setting("", "the endpoint's token", secret=True)
     endpoint_model: str = setting("", "the model the endpoint shall use; empty: the one it has, or its first")
     endpoint_at_once: int = setting(4, "requests to the endpoint at the same time")
@@ -70,6 +73,10 @@ class Config:
     api_models: str = setting("", "further models API clients may name, separated by commas: backend:model")
     api_at_once: int = setting(2, "API requests recognised at the same time; of up to 1 MiB, as many again")
     api_waiting: int = setting(16, "further API requests that may wait for their turn")
+    api_patience: float = setting(60.0, "seconds an API request waits for a model that is being loaded")
+    realtime_idle_minutes: float = setting(
+        10.0, "minutes without a message after which a Realtime session ends; 0: any number"
+    )
     recordings_at_once: int = setting(2, "recordings on the page recognised at the same time")
     recordings_waiting: int = setting(200, "further recordings on the page that may wait for their turn")
     pyannote_model: str = setting(
@@ -100,6 +107,9 @@ class Config:
         0.0,
         "pad short passes to so much, not to the model's own length: faster on CPUs, "
         "if the model bears it; 0: off",
+    )
+    live_behind_minutes: float = setting(
+        10.0, "how far the model may fall behind a live session before that ends, at 4 MB a minute; 0: any"
     )
     live_resume_minutes: float = setting(15.0, "how long a live session that ended can be continued")
     live_keep_hours: float = setting(24.0, "how long the text of a live session is kept on disk")

@@ -10,20 +10,24 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from math import inf
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+import app
 from asr import logs
 from asr.config import Config
 from asr.errors import AudioError, Busy, ConfigError
 from asr.jobs import Store, Tools, Wishes, Worker
-from asr.types import Segment
+from asr.types import Options, Segment
 from tests.browser import PATIENCE, ROOT, environment, free_port, serve
 from tests.conftest import DIGITS
 from tests.hostile import wav
+from tests.house import House
 from tests.test_gate import ask
 from tests.tones import Tones
 
@@ -169,6 +173,32 @@ def test_where_little_is_left_new_work_is_refused_and_the_rest_lives_on(tmp_path
         with pytest.raises(Busy, match="begins nothing new"):
             worker.submit("any", Wishes())
         assert ask(url, "healthz")[0] == 200 and ask(url)[0] == 200
+
+
+@pytest.mark.parametrize("minutes, seconds", [(2.0, 120.0), (0.0, inf)])
+def test_how_far_a_model_may_fall_behind_reaches_the_streams(minutes, seconds):
+    schedulers = app.scheduling(Config(live_behind_minutes=minutes))
+    try:
+        stream = schedulers.get(Tones()).open(Options(), lambda update: None)
+        assert stream._most_behind == seconds
+    finally:
+        schedulers.close()
+
+
+def test_a_request_waits_for_a_model_as_long_as_its_owner_says():
+    def slow(*_):
+        loading.wait(60)
+        return Tones()
+
+    loading = threading.Event()
+    with House(load=slow, api_patience=0.3) as house:
+        began = time.monotonic()
+        told = house.client.post(
+            "/v1/audio/transcriptions", files={"file": wav()}, data={"model": "whisper-1"}
+        )
+        assert 0.3 <= time.monotonic() - began < 30 and told.status_code == 503
+        assert told.json()["error"]["message"] == "Loading tones:pure. Try again in a minute."
+        loading.set()
 
 
 WORDS = {

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from asr.api import call, realtime, settings
+from asr.api import call, settings
 from asr.api.hearing import Began, Ended, Said, TurnDetector
 from asr.api.pcm import TABLES, Decoder
 from asr.audio import SAMPLE_RATE, to_pcm16
@@ -379,9 +379,8 @@ def test_audio_much_faster_than_the_model_is_refused_and_said(house, monkeypatch
         assert talk.until("error")["error"]["code"] == "rate_limit_exceeded"
 
 
-def test_a_session_that_says_nothing_ends(house, monkeypatch):
-    monkeypatch.setattr(realtime, "IDLE", 0.2)
-    with talk_to(house) as socket:
+def test_a_session_that_says_nothing_ends():
+    with House(realtime_idle_minutes=0.2 / 60) as house, talk_to(house) as socket:
         talk = Talk(socket)
         assert talk.until("error")["error"]["code"] == "session_expired"
         with pytest.raises(WebSocketDisconnect):

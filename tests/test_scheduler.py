@@ -299,15 +299,14 @@ def test_one_bad_window_does_not_hurt_the_others_of_its_batch(opened):
     assert not any(u.error for u in good_listener) and scheduler.stats()["errors"] >= 1
 
 
-def test_a_stream_the_model_never_catches_up_with_ends_with_a_reason(opened, monkeypatch):
-    monkeypatch.setattr("asr.scheduler.stream.MOST_BEHIND", 3.0)
+def test_a_stream_the_model_never_catches_up_with_ends_with_a_reason(opened):
     gate = Gate()
-    scheduler = opened(gate)
+    scheduler = opened(gate, most_behind=3.0)
     busy(gate, scheduler)
     stream, listener = open_(scheduler)
     stream.feed(say(f"{SPEECH} " * 2))
     (last,) = [u for u in listener.wait() if u.done]
-    assert "behind" in last.error
+    assert "more than 0.05 minutes behind" in last.error
     gate.door.set()
 
 

@@ -12,7 +12,7 @@ from asr.api.errors import Refused
 from asr.errors import ASRError, Cancelled, TooLarge
 
 SLOWEST = 1024  # bytes a second, on average, after the first PATIENCE seconds
-PATIENCE = 30.0
+PATIENCE = 30.0  # without a byte: no network is silent for so long, and who holds sockets open gets no more
 
 
 async def chunks(request: Request) -> AsyncIterator[bytes]:

@@ -31,13 +31,12 @@ OPENAI = (
     "gpt-realtime-whisper",
 )
 OURS = ("auto", *OPENAI)
-PATIENCE = 60.0  # seconds a request waits for a model that is being loaded
 
 
 class Names:
     def __init__(self, config: Config, models: Models):
         """Raises UnknownModel when ASR_API_MODELS names none."""
-        self.models = models
+        self.models, self._patience = models, config.api_patience
         self._owners = [catalogue.spec_of(name) for name in config.api_models.split(",") if name.strip()]
 
     @property
@@ -70,7 +69,7 @@ class Names:
     async def backend(self, name: str) -> Backend:
         """The model, loaded. Raises Refused, or BackendUnavailable when loading fails or takes too long."""
         spec = await anyio.to_thread.run_sync(self.spec, name)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self._patience
         self.models.start()
         while (status := self.models.status(spec)).state not in ("ready", "failed"):
             if spec and status.state == "absent":

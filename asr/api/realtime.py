@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from math import inf
 
 import anyio
 from fastapi import APIRouter, WebSocket
@@ -27,7 +28,6 @@ from asr.api.server import Server
 from asr.api.settings import Session, updated
 from asr.errors import ASRError
 
-IDLE = 600.0  # seconds without a message after which a session ends
 UNREAD = 2000  # events a client may leave unread
 MESSAGE = 16 * 2**20  # characters in one message; OpenAI takes 15 MiB of audio
 _JSON = "Send one JSON object per text message."
@@ -70,9 +70,10 @@ async def _talk(server: Server, socket: WebSocket, session: Session) -> None:
     await socket.accept("realtime" if "realtime" in offered else None)
     outbox: asyncio.Queue[dict | None] = asyncio.Queue()
     lasting = server.config.live_hours * 3600
+    idle = server.config.realtime_idle_minutes * 60 or inf
     call = Call(server, session, outbox.put_nowait, int(time.time() + lasting))
     writer = asyncio.ensure_future(_write(socket, outbox))
-    reader = asyncio.ensure_future(_read(socket, call, time.monotonic() + lasting))
+    reader = asyncio.ensure_future(_read(socket, call, time.monotonic() + lasting, idle))
     try:
         await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
         outbox.put_nowait(None)
@@ -84,13 +85,13 @@ async def _talk(server: Server, socket: WebSocket, session: Session) -> None:
         await asyncio.gather(reader, writer, return_exceptions=True)
 
 
-async def _read(socket: WebSocket, call: Call, until: float) -> None:
-    """Handle messages until the client leaves, falls silent or has had its time."""
+async def _read(socket: WebSocket, call: Call, until: float, idle: float) -> None:
+    """Handle messages until the client leaves, sends nothing for `idle` seconds or has had its time."""
     while True:
         try:
-            message = await asyncio.wait_for(socket.receive(), min(IDLE, max(0.1, until - time.monotonic())))
+            message = await asyncio.wait_for(socket.receive(), min(idle, max(0.1, until - time.monotonic())))
         except asyncio.TimeoutError:
-            why = f"Nothing came for {IDLE:.0f} seconds."
+            why = f"Nothing came for {idle:.0f} seconds."
             if time.monotonic() >= until:
                 why = "The session has lasted as long as it may."
             await call.finish()

@@ -55,14 +55,18 @@ class Scheduler:
         backend: Backend,
         *,
         max_streams: int = 16,
+        most_behind: float = 600.0,
         batching: bool = True,
         policy: Callable[..., LiveTranscriber] = LiveTranscriber,
         pace: Pace = NORMAL,
         vad: Callable[[], VoiceDetector] = Silero,
         admit: Callable[[], None] = lambda: None,
     ):
-        """`admit` raises what is told to whoever opens a stream when there can be no more."""
-        self.admit = admit
+        """`admit` raises what is told to whoever opens a stream when there can be no more.
+
+        A stream of which more than `most_behind` seconds are unheard ends, and says so.
+        """
+        self.admit, self.most_behind = admit, most_behind
         self.backend, self.max_streams = backend, max_streams
         self._new = partial(policy, backend, pace=pace, vad=vad)
         self._batching = Batching(backend.batch_size if batching and "batch" in backend.can else 1)
@@ -91,7 +95,8 @@ class Scheduler:
                     f"All {self.max_streams} places for live speech are taken.",
                     "Try again in a few minutes, or let the server's owner allow more.",
                 )
-            stream = LiveStream(self._new(options), on_update, self._news.set, self._forget)
+            live = self._new(options)
+            stream = LiveStream(live, on_update, self._news.set, self._forget, self.most_behind)
             if not self._streams:
                 self._hold.enter_context(held(self.backend))
             self._streams.append(stream)

@@ -18,10 +18,9 @@ from asr.live import LiveTranscriber, Update
 from asr.live.passes import Pass, Rank
 from asr.types import Segment
 
-MOST_BEHIND = 600.0  # seconds of unheard audio (37 MB) at which a stream is given up, and says so
 RETRY, LONGEST_RETRY = 0.5, 15.0  # seconds before a failed pass is tried again
 TOO_SLOW = (
-    f"The model is more than {MOST_BEHIND / 60:.0f} minutes behind, so this ends here. "
+    "The model is more than {:.3g} minutes behind, so this ends here. "
     "Start again with a smaller model, or when fewer people are speaking."
 )
 BROKEN = "Something went wrong in this stream, so it ends here. Start again. {}"
@@ -32,8 +31,11 @@ log = logging.getLogger(__name__)
 class LiveStream:
     """One speaker. `on_update` is called from the scheduler's threads, one call at a time, in order."""
 
-    def __init__(self, live: LiveTranscriber, on_update: Callable[[Update], None], wake, forget):
+    def __init__(
+        self, live: LiveTranscriber, on_update: Callable[[Update], None], wake, forget, most_behind: float
+    ):
         self._live, self._on_update, self._wake, self._forget = live, on_update, wake, forget
+        self._most_behind = most_behind  # seconds of unheard audio at which it is given up, and says so
         self._lock = threading.RLock()  # re-entrant: `on_update` may close its own stream
         self._closed = False
         self._reached = 0  # the sample that the model has come to
@@ -75,8 +77,8 @@ class LiveStream:
         with self._lock, self._no_harm():
             if self._closed:
                 return
-            if self._live.behind > MOST_BEHIND:
-                self._give_up(TOO_SLOW)
+            if self._live.behind > self._most_behind:
+                self._give_up(TOO_SLOW.format(self._most_behind / 60))
             elif update := self._live.listen(greedy=True):
                 self._tell(update)
             if self._closed or self._live.wants is None:
