@@ -257,6 +257,14 @@ def test_without_the_password_there_is_only_the_form(locked):
     assert ask(locked, "gradio_api/queue/join", "POST", "{}")[0] == 401
 
 
+def test_who_opens_an_address_that_is_none_reads_a_page(app):
+    status, headers, said = ask(app, "nothing/<b>", Accept="text/html", Accept_Language="de")
+    assert status == 404 and headers["content-type"].startswith("text/html")
+    assert "Diese Adresse gibt es hier nicht." in said and "href='../'" in said and "<b>" not in said
+    assert json.loads(ask(app, "nothing")[2])["error"]["fix"] == "The page is at /."
+    assert json.loads(ask(app, "v1/nothing", Accept="text/html")[2])["error"]["message"]
+
+
 def test_without_the_password_there_is_no_live_session(locked):
     with pytest.raises(InvalidStatus) as refused:
         connect(f"ws{locked[4:]}live/session")

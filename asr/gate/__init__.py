@@ -24,7 +24,7 @@ from asr import logs
 from asr.api import body, errors, keys
 from asr.api.errors import Refused
 from asr.config import Config
-from asr.gate import calls, headers, origins, owner, paths
+from asr.gate import calls, headers, origins, owner, pages, paths
 from asr.gate.calls import Calls
 from asr.gate.diary import Entry
 from asr.gate.flow import Body, Messages, impatient
@@ -66,7 +66,7 @@ class Gate:
         try:
             answer = await self._admitted(asking, sent.receive)
         except Refused as e:
-            answer = refusal(scope["path"], e)
+            answer = pages.refusal(asking, e) if pages.read(asking) else refusal(scope["path"], e)
         except ClientDisconnect:  # or who was too slow
             answer = refusal(scope["path"], sent.trouble or Refused("The client went away."))
         if answer:

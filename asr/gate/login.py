@@ -18,23 +18,19 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive
 
 from asr import locales
 from asr.api import body
 from asr.api.errors import Refused
 from asr.errors import ConfigError
+from asr.gate.pages import page
 from asr.gate.rates import Rate, neighbourhood
 
 COOKIE, DAYS = "parlance-login", 30
 TRIES, ONE_MORE = 10, 60.0  # wrong passwords from one address at once, then one a minute
 MOST = 4096  # bytes of the form
-STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;display:grid;
-place-content:center;min-height:90vh;margin:0}form{display:grid;gap:1rem;width:min(20rem,80vw)}
-input,button{font:inherit;padding:.6rem .8rem;border-radius:.5rem;border:1px solid #8888}
-h1,p{margin:0}"""
-
 
 Say = Callable[[str], str]  # the text of a key, in the reader's language
 
@@ -66,7 +62,7 @@ class Login:
         say = partial(locales.text, language)
         if request.method != "POST":
             asked = request.query_params.get("next", "")
-            return _page(language, _signed_in(say) if inside else _ask(say, asked))
+            return page(language, _signed_in(say) if inside else _ask(say, asked))
         too_long = Refused("This is no password.", "Type it into the form.", status=413)
         sent = await body.read(request, MOST, too_long)
         fields = parse_qs(sent.decode(errors="replace"))
@@ -74,7 +70,7 @@ class Login:
         self._wrong.allow(neighbourhood(request))  # first: a right guess must not pass either
         if not hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._password):
             self._wrong.take(neighbourhood(request))
-            return _page(language, _ask(say, to, say("login.wrong")), 401)
+            return page(language, _ask(say, to, say("login.wrong")), 401)
         until = int(time.time()) + DAYS * 86_400
         answer = RedirectResponse(f".{to}" if _inner(to) else "./", 303)
         return self._cookie(answer, request, f"{until}.{self._sign(until)}", DAYS * 86_400)
@@ -119,9 +115,9 @@ def _inner(to: str) -> bool:
 
 
 def _ask(say: Say, to: str, complaint: str = "") -> str:
-    said = f"<p role=alert>{escape(complaint)}</p>" if complaint else ""
+    said = f"<p class=wrong role=alert>{escape(complaint)}</p>" if complaint else ""
     return (
-        f"<form method=post action=login><h1>Parlance</h1>{said}"
+        f"<form method=post action=login>{said}"
         f'<input type=hidden name=next value="{escape(to)}">'
         f"<label for=password>{say('login.password')}</label>"
         "<input id=password name=password type=password autocomplete=current-password required autofocus>"
@@ -131,14 +127,6 @@ def _ask(say: Say, to: str, complaint: str = "") -> str:
 
 def _signed_in(say: Say) -> str:
     return (
-        f"<form method=post action=logout><h1>Parlance</h1><p>{say('login.inside')}</p>"
-        f"<a href='./'>{say('login.page')}</a><button>{say('login.out')}</button></form>"
+        f"<form method=post action=logout><p>{say('login.inside')}</p>"
+        f"<a class=button href='./'>{say('login.page')}</a><button>{say('login.out')}</button></form>"
     )
-
-
-def _page(language: str, inner: str, status: int = 200) -> Response:
-    head = "<meta charset=utf-8><meta name=viewport content='width=device-width'><title>Parlance</title>"
-    html = f"<html lang={locales.tag(language)}>"
-    text = f"<!doctype html>{html}{head}<style>{STYLE}</style><main>{inner}</main></html>"
-    policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
-    return HTMLResponse(text, status, {"Content-Security-Policy": policy, "Cache-Control": "no-store"})
