@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
 
@@ -111,9 +112,46 @@ full_segments = st.builds(
 
 @given(st.lists(full_segments, max_size=3), finite, st.sampled_from(["transcribe", "translate"]))
 @settings(max_examples=100, deadline=None)
-def test_json_gives_back_all_of_a_transcript(said, duration, task):
+def test_json_gives_back_all_of_a_transcript_with_times_to_the_millisecond(said, duration, task):
     t = Transcript(tuple(said), duration, task)
-    assert from_json(FORMATS["json"](t)) == t
+    again = from_json(FORMATS["json"](t))
+    assert again == to_the_millisecond(t)
+    for name in FORMATS:  # so whoever goes on from a file writes what they would have written
+        if name != "docx":
+            assert FORMATS[name](again) == FORMATS[name](t), name
+
+
+@given(st.lists(full_segments, max_size=3), finite)
+@settings(max_examples=100, deadline=None)
+def test_no_format_tells_more_than_milliseconds(said, duration):
+    t = Transcript(tuple(said), duration)
+    for name in ("json", "verbose_json", "diarized_json"):
+        body = json.loads(FORMATS[name](t))
+        timed = [*body["segments"], *body.get("words", ())]
+        timed += [w for s in body["segments"] for w in s.get("words", ())]
+        for seconds in (body["duration"], *(one[end] for one in timed for end in ("start", "end"))):
+            assert seconds == round(seconds, 3)
+            assert len(f"{seconds}".partition(".")[2]) <= 3
+
+
+def to_the_millisecond(t: Transcript) -> Transcript:
+    def to(timed, **rest):
+        return replace(timed, start=round(timed.start, 3), end=round(timed.end, 3), **rest)
+
+    segments = tuple(to(s, words=tuple(map(to, s.words))) for s in t.segments)
+    return replace(t, segments=segments, duration=round(t.duration, 3))
+
+
+def test_a_time_that_is_none_can_be_read_back():
+    t = Transcript((Segment(float("nan"), -1.0, " a"),), 1.0)
+    assert from_json(FORMATS["json"](t)) == Transcript((Segment(0.0, 0.0, " a"),), 1.0)
+
+
+def test_a_sum_of_times_is_told_as_people_write_it():
+    t = Transcript((Segment(0.1 + 0.2, 0.9319999999999999, " a"),), 1.1 + 2.2)
+    for name in ("json", "verbose_json", "diarized_json"):
+        body = FORMATS[name](t)
+        assert '"start": 0.3,' in body and '"end": 0.932' in body and '"duration": 3.3,' in body
 
 
 def test_json_of_an_older_version_without_newer_fields_is_read():

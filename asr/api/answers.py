@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from asr.api.schema import Transcription, Translation
 from asr.errors import Unsupported
-from asr.formats import FORMATS
+from asr.formats import FORMATS, json_segment
 from asr.types import Segment, Transcript
 
 TOKENS_A_SECOND = 10  # OpenAI counts audio so: one token per 100 ms of a user's speech
@@ -57,7 +56,7 @@ def done(t: Transcript, logprobs: bool) -> dict:
 
 def timed(i: int, segment: Segment) -> dict:
     """`transcript.text.segment` with verbose_json: all that is known of it, null where nothing is."""
-    return {"type": "transcript.text.segment", "id": f"seg_{i}", **asdict(segment)}
+    return {"type": "transcript.text.segment", "id": f"seg_{i}", **json_segment(segment)}
 
 
 def sse(event: dict) -> bytes:

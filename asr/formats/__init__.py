@@ -4,8 +4,10 @@
 - docx: a document for word processors, see `asr.formats.document`
 - srt, vtt: subtitles, cut and timed as `asr.formats.cues` says
 - tsv: start and end in whole milliseconds, text; as Whisper writes it, a column for speakers after it
-- json: everything a Transcript holds; `from_json` gives back an equal one
+- json: everything a Transcript holds; `from_json` gives back an equal one, its times to the millisecond
 - verbose_json, diarized_json: what OpenAI's API calls by these names
+
+No format tells a time more finely than in milliseconds: what is read back and written again is the same.
 
 `export` gives any of them as bytes, and leaves out what is not wanted.
 """
@@ -67,8 +69,16 @@ def to_tsv(t: Transcript) -> str:
 
 
 def to_json(t: Transcript) -> str:
-    body = {"text": t.text, "language": t.language, "task": t.task, "duration": t.duration}
-    return _dumps(body | {"segments": [asdict(s) for s in t.segments]})
+    body = {"text": t.text, "language": t.language, "task": t.task, "duration": possible(t.duration)}
+    return _dumps(body | {"segments": [json_segment(s) for s in t.segments]})
+
+
+def json_segment(s: Segment) -> dict:
+    """All that is known of a segment, as `json` has it."""
+    body = asdict(s)
+    for timed in (body, *body["words"]):
+        timed |= {end: possible(timed[end]) for end in ("start", "end")}
+    return body
 
 
 def from_json(text: str | bytes) -> Transcript:
@@ -92,7 +102,7 @@ def from_json(text: str | bytes) -> Transcript:
 def to_verbose_json(t: Transcript) -> str:
     """OpenAI's `verbose_json`. Its schema knows no null: a number the engine did not give is 0.0."""
     language = languages.name(t.language) or ""
-    body = {"task": t.task, "language": language, "duration": t.duration, "text": t.text}
+    body = {"task": t.task, "language": language, "duration": possible(t.duration), "text": t.text}
     body["segments"] = [
         {
             "id": i,
@@ -117,7 +127,7 @@ def to_verbose_json(t: Transcript) -> str:
 
 def to_diarized_json(t: Transcript) -> str:
     """OpenAI's `diarized_json`. Its schema knows no null: whoever is not known is "unknown"."""
-    body = {"task": t.task, "duration": t.duration, "text": t.text}
+    body = {"task": t.task, "duration": possible(t.duration), "text": t.text}
     body["segments"] = [diarized_segment(i, s) for i, s in enumerate(t.segments)]
     return _dumps(body)
 

@@ -100,8 +100,9 @@ def clean(text: str) -> str:
 
 
 def possible(seconds: float) -> float:
-    """`seconds` as a time that a clock can show: engines do answer with NaN and with less than nothing."""
-    return min(max(0.0, seconds), LATEST) if isfinite(seconds) else 0.0
+    """`seconds` as a time that a clock can show, to the millisecond: engines do answer with NaN, with less
+    than nothing, and with 0.9319999999999999."""
+    return round(min(max(0.0, seconds), LATEST), 3) if isfinite(seconds) else 0.0
 
 
 def clock(seconds: float) -> str:
