@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from asr.cost import prices
+from asr import locales
+from asr.cost import advice, prices
 from tests.browser import browser, playwright, serve, tab  # noqa: F401
-from ui import costs
+from tests.test_language import BROWSERS, OTHERS, left_in_english
+from ui import costs, language
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +46,25 @@ def test_what_a_price_list_says_is_escaped():
     hostile = costs.Machine("<b>x", "<i>y", "", 1.0, 1.0, "<script>")
     shown = costs.told(table, hostile, 10.0)
     assert "<script>" not in shown and "<b>" not in shown and "&lt;b&gt;x, on demand" in shown
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("rtfx, streams", [(0.5, None), (25.0, 4), (2000.0, 16)])
+def test_the_advice_is_given_in_every_language(name, rtfx, streams):
+    table = prices()
+    machine = costs.Machine("mine", "", "", 0.9, 0.4, "given")
+    with language.speaking(name):
+        shown = costs.told(table, machine, rtfx, streams)
+    for said in (*advice(machine, rtfx, table, streams), "mine, on demand"):
+        assert locales.sentence(name, said) != said and said not in shown
+    assert shown.count(" class=mine") == 2  # found by its name, whatever that is called there
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_nothing_on_the_tab_is_left_in_english(app, tab, name):  # noqa: F811
+    page = tab(app, locale=BROWSERS[name])
+    page.get_by_role("tab", name=locales.text(name, "page.costs"), exact=True).click()
+    page.get_by_label(locales.text(name, "costs.price"), exact=False).first.fill("0.9")
+    page.locator(".advice li").first.wait_for()
+    assert left_in_english(page, name) == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0

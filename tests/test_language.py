@@ -35,7 +35,7 @@ MADE = {
     "time": ("hours", "minutes"),
     "size": ("gb", "mb", "kb", "bytes"),
 }
-# Sentences that asr.choice and asr.diarize put together of parts.
+# Sentences that asr.choice, asr.cost and asr.diarize put together of parts.
 PARTS = (
     "t suits ",
     "t should keep up on ",
@@ -44,6 +44,7 @@ PARTS = (
     "files, one per speaker (exact).",
     "MB of memory left, so it begins",
     "MB of disk space left, so it begins",
+    "an hour of audio, but",
 )
 
 

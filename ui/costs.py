@@ -14,24 +14,32 @@ from asr.errors import ASRError
 from asr.gate.owner import is_owner
 from asr.models import Models
 from ui import render
+from ui.language import say, sentence
 
-OWN = "Another price"
+OWN = "own"  # a price that the owner gives
+COMMAND = "<code>python -m asr bench speed RECORDING</code>"
 QUIET = {"queue": False, "show_progress": "hidden", "api_name": False}
 
 
 def tab(page: gr.Blocks, models: Models, config: Config) -> None:
     """`python -m asr cost` with fields; filled in from this machine's last benchmark."""
     table = prices()
-    names = [(f"{m.name}: {m.what}, {m.hourly:.2f} an hour", m.name) for m in table.machines]
+    names = [(_choice(machine), machine.name) for machine in table.machines]
     with gr.Column(elem_classes="card costs"):
-        gr.HTML(HEAD, padding=False)
+        said = say("costs.says", command=COMMAND)
+        gr.HTML(f"<h2>{say('page.costs')}</h2><p class='hint'>{said}</p>", padding=False)
         with gr.Row():
-            rtfx = gr.Number(label="Speed", info="times real time; 0: not known")
-            machine = gr.Dropdown([(OWN, OWN), *names], value=OWN, label="Machine", info="by whose price")
-            streams = gr.Number(label="Live streams at once", info="by bench streams", precision=0)
+            rtfx = gr.Number(label=say("costs.speed"), info=say("costs.speed_says"))
+            machine = gr.Dropdown(
+                [(say("costs.another"), OWN), *names],
+                value=OWN,
+                label=say("costs.machine"),
+                info=say("costs.machine_says"),
+            )
+            streams = gr.Number(label=say("costs.streams"), info=say("costs.streams_says"), precision=0)
         with gr.Row() as own:
-            hourly = gr.Number(label="Its price", info="dollars an hour; 0: not known")
-            spot = gr.Number(label="As a spot machine", info="dollars an hour; 0: the same")
+            hourly = gr.Number(label=say("costs.price"), info=say("costs.price_says"))
+            spot = gr.Number(label=say("costs.spot"), info=say("costs.spot_says"))
         shown = gr.HTML(padding=False)
     fields = [rtfx, machine, streams, hourly, spot]
 
@@ -51,7 +59,7 @@ def tab(page: gr.Blocks, models: Models, config: Config) -> None:
         if not is_owner(request):
             return gr.skip(), gr.skip()
         hourly, spot = _positive(hourly), _positive(spot)
-        asked = Machine("yours", "your own", "", hourly, spot or hourly, "given") if hourly else None
+        asked = Machine(say("costs.yours"), "", "", hourly, spot or hourly, "given") if hourly else None
         chosen = asked if name == OWN else table.machine(name)
         streams = int(_positive(streams) or 0) or None
         return told(table, chosen, _positive(rtfx), streams), gr.Row(visible=name == OWN)
@@ -65,12 +73,13 @@ def told(table: Prices, machine: Machine | None, rtfx: float | None, streams: in
     found = figures(table, HOURS, machine, rtfx, streams)
     mine = f"{machine.name}, " if found["advice"] else None
     if not mine:
-        missing = "its price" if rtfx else "its speed"
-        notice = render.notice("info", f"This machine is not in the table yet: {missing} is not known.", HOW)
+        missing = say("costs.no_price") if rtfx else say("costs.no_speed")
+        notice = render.notice("info", missing, say("costs.how"))
     else:
-        notice = "<ul class='advice'>" + "".join(f"<li>{escape(s)}</li>" for s in found["advice"]) + "</ul>"
+        advice = "".join(f"<li>{escape(sentence(said))}</li>" for said in found["advice"])
+        notice = f"<ul class='advice'>{advice}</ul>"
     costs = [
-        ([row["name"], *(f"{cost:,.2f}" for cost in row["cost"].values())], row["dated"],
+        ([sentence(row["name"]), *(f"{cost:,.2f}" for cost in row["cost"].values())], row["dated"],
          bool(mine) and row["name"].startswith(mine))
         for row in found["rows"]
     ]  # fmt: skip
@@ -78,19 +87,17 @@ def told(table: Prices, machine: Machine | None, rtfx: float | None, streams: in
         ([f"{m['name']} ({m['what']})", f"{m['per_hour']:.2f}", f"{m['rtfx']:,.1f}"], m["dated"], False)
         for m in found["even"]
     ]
-    hours = [f"{h:,} h" for h in HOURS]
-    cheapest = f"A busy machine is cheaper than {found['cheapest_api']} from"
+    hours = [say("costs.hours", hours=f"{hours:,}") for hours in HOURS]
+    cheapest = say("costs.cheaper", api=found["cheapest_api"])
     return (
-        f"{notice}{_table('US dollars for hours of audio', ['', *hours], costs)}"
-        f"{_table(cheapest, ['', 'an hour', 'x real time'], even)}<p class='hint'>{escape(table.note)}</p>"
+        f"{notice}{_table(say('costs.for_hours'), ['', *hours], costs)}"
+        f"{_table(cheapest, ['', say('costs.an_hour'), say('costs.times')], even)}"
+        f"<p class='hint'>{say('costs.note')}</p>"
     )
 
 
-HEAD = (
-    "<h2>Costs</h2><p class='hint'>Only you see this. No machine is given another one’s speed: measure yours "
-    "with <code>python -m asr bench speed RECORDING</code>, in a terminal.</p>"
-)
-HOW = "Say above how fast it is and what it costs an hour."
+def _choice(machine: Machine) -> str:
+    return say("costs.choice", name=machine.name, what=machine.what, price=f"{machine.hourly:.2f}")
 
 
 def _table(caption: str, head: list[str], rows: list[tuple[list[str], str, bool]]) -> str:
@@ -114,9 +121,9 @@ def _last(config: Config) -> tuple[Measured | None, str]:
     except ASRError as e:
         return None, str(e)
     if not found:
-        return None, "times real time; no benchmark was run here yet"
+        return None, say("costs.none")
     when = time.strftime("%Y-%m-%d", time.localtime(found.when))
-    return found, f"times real time: {render.model_name(found.model)}, by the benchmark of {when}"
+    return found, say("costs.measured", model=render.model_name(found.model), date=when)
 
 
 def _positive(value) -> float | None:
