@@ -45,6 +45,7 @@ PARTS = (
     "MB of memory left, so it begins",
     "MB of disk space left, so it begins",
     "an hour of audio, but",
+    "python -m asr doctor looks for the cause",
 )
 
 
