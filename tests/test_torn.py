@@ -66,6 +66,7 @@ def torn(house):  # noqa: F811
 def test_the_cut_word_waits_as_a_draft_and_is_heard_again(house):  # noqa: F811
     session = torn(house)
     assert texts(session) == ["one"] and session.after(0)[1].draft == " tw"
+    assert session.transcript().text == "one tw", "who takes the text away now gets all that was heard"
     session.take("m", OPTIONS, at=2.0).feed(audio(1))
     house.streams[1].hears("two", 0.2, 0.9)
     assert house.streams[1].samples == pytest.approx((2.0 - 1.4 + 1) * RATE), "from between the two words on"

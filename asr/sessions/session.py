@@ -7,8 +7,7 @@ its stream open for GRACE seconds: the next source goes on in the middle of the 
 that the stream settles what it has heard, but for a word that the loss may have cut, and the
 next source opens another stream, which hears that word again.
 
-Times count from the session's first sample. What was not heard is a `Gap`, and the words
-after it keep their true times.
+Where audio and words lie in the session's time is the `Timeline`'s.
 """
 
 from __future__ import annotations
@@ -24,19 +23,17 @@ from asr import logs
 from asr.audio import SAMPLE_RATE
 from asr.errors import ASRError, Busy, SessionOver
 from asr.live import Update
-from asr.sessions.journal import Entry, Gap, Journal
+from asr.sessions.journal import Entry, Journal
 from asr.sessions.kept import Kept
-from asr.sessions.seam import offset
 from asr.sessions.source import House, Leg, Now, Source, State, Stream
-from asr.sessions.torn import Torn, tear
+from asr.sessions.timeline import Timeline
 from asr.types import Options, Segment, Transcript
 
 log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds a lost source has to come back in the middle of a word
 IDLE = 30.0  # seconds without audio after which a source has gone, whatever its transport believes
 SETTLING = 20.0  # seconds our last stream may take to give its place to our next
-TAIL, ALIKE = 2 * SAMPLE_RATE, SAMPLE_RATE  # samples kept for a seam; that both sides of it must have
-SEAM = 0.5  # seconds missing that are no gap worth a mark: hardly a word
+CUT = 3.0  # seconds it may take to say which word was cut, after the GRACE that it had
 
 
 class Session:
@@ -44,19 +41,22 @@ class Session:
 
     def __init__(self, house: House, id: str, journal: Journal):
         self.id, self.journal, self._house = id, journal, house
+        self.time = Timeline(journal, house.clock)
         self.kept, self.keeping = Kept(journal.path.with_suffix(".pcm")), False
         self.model: str | None = None
         self.error: ASRError | None = None
-        self.heard = max((e.end for e in journal.entries), default=0.0)
         self.touched = house.clock()  # when somebody last came or left
         self._last_audio = 0.0
-        self._tail = np.zeros(0, np.float32)  # of what was heard
-        self._torn: Torn | None = None  # the word that a lost source left unfinished
         self._legs: list[Leg] = []
         self.source: Source | None = None
         self._tickets = self._opening = 0
         self._watchers: set[Callable[[], None]] = set()
         self._lock = threading.RLock()
+
+    @property
+    def heard(self) -> float:
+        """Seconds since the session's start that audio has been taken for."""
+        return self.time.heard
 
     # -- the speaking side
 
@@ -75,7 +75,7 @@ class Session:
             self._tickets += 1
             ticket, self.source, self.model = self._tickets, None, model
             leg = self._legs[-1] if self._legs and not self._legs[-1].finishing else None
-            if leg and leg.asked == (model, options) and self._missing(at) <= SEAM:
+            if leg and leg.asked == (model, options) and self.time.goes_on(at):
                 return self._seat(Source(self, leg, transport, at))
             if leg:
                 leg.finish()
@@ -84,6 +84,8 @@ class Session:
         leg = Leg(model, options)
         try:
             self.tell()
+            if self.time.goes_on(at):
+                self._await_cut()
             leg.stream = self._open(leg)
         finally:
             with self._lock:
@@ -96,14 +98,15 @@ class Session:
         leg.stream.close()  # not under our lock: it waits for updates that are on their way to us
         raise Busy("Somebody else took over this session.", "Go on there, or start again here.")
 
-    def _open(self, leg: Leg) -> Stream:
-        """A stream of the model; our own last one, which is still settling, must not cost us our place.
-
-        One that was cut says first which word is to be heard again.
-        """
-        patience = time.monotonic() + SETTLING
-        while any(last.cut for last in self._legs) and time.monotonic() < patience:
+    def _await_cut(self) -> None:
+        """A stream that was cut says which word is to be heard again, once it has settled."""
+        patience = time.monotonic() + CUT
+        while any(leg.cut for leg in self._legs) and time.monotonic() < patience:
             time.sleep(0.05)
+
+    def _open(self, leg: Leg) -> Stream:
+        """A stream of the model; our own last one, which is still settling, must not cost us our place."""
+        patience = time.monotonic() + SETTLING
         while True:
             try:
                 return self._house.open(*leg.asked, lambda update: self._updated(leg, update))
@@ -118,8 +121,7 @@ class Session:
         None when that cannot be told: silence is like any other, a hum fits everywhere.
         """
         with self._lock:
-            begins = offset(piece, self._tail, ALIKE)
-            return None if begins is None else self._heard - len(self._tail) + begins + len(piece)
+            return self.time.meets(piece)
 
     def hand_over(self, transport: str, piece: np.ndarray, end: int) -> Source | None:
         """Go on with another transport, which has just brought `piece`, up to the sample `end`.
@@ -129,7 +131,7 @@ class Session:
         with self._lock:
             if not self.source:
                 return None
-            ahead = end - self._heard
+            ahead = end - self.time.samples
             source = self.source.heir = Source(self, self.source.leg, transport)
             source.begin, source.skip = self.heard, max(0, -ahead)
             self._seat(source)
@@ -137,23 +139,11 @@ class Session:
             source.feed(piece[-ahead:])
         return source
 
-    @property
-    def _heard(self) -> int:
-        return round(self.heard * SAMPLE_RATE)
-
     def _seat(self, source: Source) -> Source:
         self.source, self.error = source, None
         self.touched = self._last_audio = self._house.clock()
         self.tell()
         return source
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds on the clock since the session's start; 0 before it."""
-        return 0.0 if self.journal.started is None else self._house.clock() - self.journal.started
-
-    def _missing(self, at: float | None) -> float:
-        return (self.elapsed if at is None else at) - self.heard
 
     def hear(self, source: Source, audio: np.ndarray) -> bool:
         """Take what `source` feeds; False when it does not count any more."""
@@ -161,7 +151,9 @@ class Session:
             return False
         leg = source.leg
         if source.begin is None:
-            self._place(source, len(audio) / SAMPLE_RATE)
+            with self._lock:
+                self.time.place(source, len(audio) / SAMPLE_RATE)
+            self.tell()
         if source.skip:
             known = min(source.skip, len(audio))
             source.skip -= known
@@ -175,8 +167,7 @@ class Session:
                 return False
             if self.keeping:
                 self.kept.write(at, audio)
-            self.heard = leg.end
-            self._tail = np.concatenate([self._tail, audio])[-TAIL:]
+            self.time.took(leg, audio)
         self._last_audio = self._house.clock()
         if self.heard > self._house.longest:
             self.end(
@@ -185,35 +176,6 @@ class Session:
             )
             return False
         return True
-
-    def _place(self, source: Source, seconds: float) -> None:
-        """Find where the source's first piece, of `seconds`, lies in the session's time."""
-        with self._lock:
-            if self.journal.started is None:
-                self.journal.begin(self._house.clock() - seconds)
-            leg, elapsed = source.leg, self.elapsed
-            if source.at is not None:
-                source.begin = min(source.at, max(elapsed, self.heard))
-                source.skip = round(max(0.0, self.heard - source.begin) * SAMPLE_RATE)
-            elif leg.offset is None and elapsed - seconds - self.heard > SEAM:
-                source.begin = elapsed - seconds
-            else:
-                source.begin = self.heard
-            if leg.offset is None:
-                self._begin(leg, source.begin if source.begin - self.heard > SEAM else self.heard)
-        self.tell()
-
-    def _begin(self, leg: Leg, at: float) -> None:
-        """The leg's audio starts here: after a gap, or where we stopped, with the word that was cut there."""
-        again = self._tail[:0]
-        if at > self.heard:
-            self._settle_torn()
-            self.journal.add(Gap(self.heard, at))
-            self._tail = self._tail[:0]
-        elif self._torn:
-            again = self._tail[-round((self.heard - self._torn.since) * SAMPLE_RATE) :]
-            self._torn = None
-        leg.begin(at, again)
 
     def left(self, source: Source) -> None:
         """The source's transport is gone; another may come."""
@@ -229,7 +191,7 @@ class Session:
             self._tickets += 1
             self.source = None
             self.touched = self._house.clock()
-            self._settle_torn()
+            self.time.settle_torn()
             for leg in self._legs:
                 leg.finish()
                 leg.cut = False
@@ -263,26 +225,12 @@ class Session:
                 return  # dropped meanwhile
             leg.now = update
             for segment in update.final:
-                self._settle(leg, segment.shifted(leg.offset))
+                self.time.settle(leg, segment.shifted(leg.offset))
             if update.done and update.error:
                 self._failed(leg, ASRError(update.error))
             elif update.done:
                 self._legs.remove(leg)
         self.tell()
-
-    def _settle(self, leg: Leg, segment: Segment) -> None:
-        """Write it down; a word that was cut only where it cannot be heard again."""
-        whole, torn = tear(segment, leg.end) if leg.cut else (segment, None)
-        if torn and leg is self._legs[-1] and (self.heard - torn.since) * SAMPLE_RATE <= len(self._tail):
-            segment, self._torn = whole, torn
-        if segment:
-            self.journal.add(segment)
-
-    def _settle_torn(self) -> None:
-        """Nobody goes on with the word that was cut: it stays as it was heard."""
-        if self._torn:
-            self.journal.add(self._torn.half)
-            self._torn = None
 
     def _failed(self, leg: Leg, error: ASRError) -> None:
         with self._lock:
@@ -307,8 +255,8 @@ class Session:
             stable, draft = updates[0].stable, updates[0].draft
         else:  # the end of an earlier stream is still being recognised
             stable, draft = "", "".join(u.stable + u.draft for u in updates)
-        if self._torn:
-            draft += self._torn.half.text
+        if self.time.torn:
+            draft += self.time.torn.half.text
         return Now(
             state=self.state,
             settling=self.source is None and bool(self._legs),
@@ -361,9 +309,10 @@ class Session:
             changed()
 
     def transcript(self) -> Transcript:
-        """Everything settled so far, in time order."""
+        """Everything settled so far, in time order, and a word that a loss has cut."""
         with self._lock:
             segments = [e for e in self.journal.entries if isinstance(e, Segment)]
+            segments += [self.time.torn.half] if self.time.torn else []
             return Transcript(tuple(sorted(segments, key=lambda s: s.start)), self.heard)
 
     # -- housekeeping
@@ -376,7 +325,7 @@ class Session:
     @property
     def used(self) -> bool:
         """Somebody reads along, or it knows a word that is not on disk."""
-        return bool(self._watchers or self._torn)
+        return bool(self._watchers or self.time.torn)
 
     def tend(self) -> None:
         """Do what is due by now."""
