@@ -83,6 +83,7 @@ class Config:
         "community-1", "how pyannote tells speakers apart: community-1, 3.1 or a local directory"
     )
     password: str = setting("", "the page's password; empty: it asks for none", secret=True)
+    login_days: float = setting(30.0, "days after which the page asks for its password again")
     requests_per_minute: int = setting(1200, "requests a minute from one address; 0: any number")
     key_requests_per_minute: int = setting(1200, "requests a minute with one API key; 0: any number")
     sockets_per_address: int = setting(32, "WebSockets open from one address; 0: any number")

@@ -302,6 +302,16 @@ def test_a_cookie_runs_out(tmp_path, monkeypatch):
     assert not door._signed(f"{now - 1}.{door._sign(now - 1)}")
 
 
+def test_a_login_lasts_as_long_as_the_owner_says(tmp_path):
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    with small(tmp_path, password="sesame", login_days=2 / 86_400) as url:
+        _, headers, _ = ask(url, "login", "POST", "password=sesame", **form)
+        cookie = headers["set-cookie"].partition(";")[0]
+        assert "Max-Age=2;" in headers["set-cookie"] and ask(url, "recordings", Cookie=cookie)[0] == 200
+        time.sleep(2.5)
+        assert ask(url, "recordings", Cookie=cookie)[0] == 401
+
+
 def test_another_password_makes_every_cookie_void(tmp_path):
     until = int(time.time()) + 99
     one, same, other = (login.Login(word, tmp_path, False) for word in ("one", "one", "other"))

@@ -40,7 +40,8 @@ class Gate:
     def __init__(self, app: ASGIApp, config: Config, ours: frozenset[str]):
         """`ours`: the first part of every path that is not Gradio's."""
         self.app, self.config, self.ours = app, config, ours
-        self.login = Login(config.password, config.data_dir, bool(config.embed)) if config.password else None
+        guarded = config.password, config.data_dir, bool(config.embed), config.login_days
+        self.login = Login(*guarded) if config.password else None
         self.addresses = Rate.per_minute(config.requests_per_minute)
         self.keys = Rate.per_minute(config.key_requests_per_minute)
         self.sockets = Places(config.sockets_per_address)

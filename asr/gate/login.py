@@ -28,7 +28,7 @@ from asr.errors import ConfigError
 from asr.gate.pages import page
 from asr.gate.rates import Rate, neighbourhood
 
-COOKIE, DAYS = "parlance-login", 30
+COOKIE = "parlance-login"
 TRIES, ONE_MORE = 10, 60.0  # wrong passwords from one address at once, then one a minute
 MOST = 4096  # bytes of the form
 
@@ -36,8 +36,9 @@ Say = Callable[[str], str]  # the text of a key, in the reader's language
 
 
 class Login:
-    def __init__(self, password: str, folder: Path, framed: bool):
+    def __init__(self, password: str, folder: Path, framed: bool, days: float = 30.0):
         self._framed = framed  # other sites may show the page
+        self._lasting = round(days * 86_400)  # seconds until a login has run out
         self._password = hashlib.sha256(password.encode()).digest()
         # Slow on purpose: a cookie that leaks must not let its finder guess the password at leisure.
         self._key = hashlib.scrypt(password.encode(), salt=_secret(folder), n=2**14, r=8, p=1)
@@ -71,9 +72,9 @@ class Login:
         if not hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._password):
             self._wrong.take(neighbourhood(request))
             return page(language, _ask(say, to, say("login.wrong")), 401)
-        until = int(time.time()) + DAYS * 86_400
+        until = int(time.time()) + self._lasting
         answer = RedirectResponse(f".{to}" if _inner(to) else "./", 303)
-        return self._cookie(answer, request, f"{until}.{self._sign(until)}", DAYS * 86_400)
+        return self._cookie(answer, request, f"{until}.{self._sign(until)}", self._lasting)
 
     def _signed(self, cookie: str) -> bool:
         until, _, signature = cookie.partition(".")
