@@ -157,6 +157,19 @@ def test_streams_take_turns(opened):
     assert order()[:5] == ["a", "b", "c", "d", "busy"]
 
 
+def test_who_falls_silent_does_not_overtake_who_has_waited_longer(opened):
+    gate = Gate()
+    scheduler = opened(gate, batching=False)
+    speaking, silent = open_(scheduler, "speaking")[0], open_(scheduler, "silent")[0]
+    busy(gate, scheduler)
+    silent.feed(np.r_[say("ask not what"), silence(0.3)])
+    speaking.feed(say(SPEECH))
+    until(lambda: None not in (speaking.wanted_since, silent.wanted_since))
+    order = heard_after(gate)
+    until(lambda: len(order()) >= 2)
+    assert order()[:2] == ["speaking", "silent"]
+
+
 def test_only_the_newest_audio_is_heard(opened):
     gate = Gate()
     scheduler = opened(gate)

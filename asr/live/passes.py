@@ -13,7 +13,7 @@ from asr.types import Options, Segment
 
 
 class Rank(IntEnum):
-    """How urgent a pass is; the smallest goes first."""
+    """What a pass is for. A final one goes before all others."""
 
     FINAL = 0  # the utterance is over and waits for its words
     PAUSE = 1  # silence has begun: if it lasts, this is the final text

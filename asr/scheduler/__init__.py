@@ -3,8 +3,8 @@
 Two threads. The ears run every stream's voice detector; the model's thread asks, whenever it is
 free, which streams want a pass, and hears as many of them in one call as the backend takes.
 A stream's pass is made only when its turn comes, so it always holds the newest audio and no stale
-work can queue up. Finals go before everything else, then utterances that have just fallen silent,
-then drafts; among equals the stream that has waited longest.
+work can queue up. Finals go before everything else; otherwise it is the turn of the stream whose last
+turn was longest ago, whether it speaks or has just fallen silent.
 
 Overload shows and loses nothing. Each stream's turn comes later, so it hears more at a time;
 every `Update` says how many seconds it is behind. While passes wait longer than STRAIN seconds, drafts
@@ -180,13 +180,17 @@ class Scheduler:
         return bool(jobs)
 
     def _next(self) -> list[LiveStream]:
-        """The streams of the next call, most urgent first."""
+        """The streams of the next call, most urgent first.
+
+        Who falls silent does not go before who speaks on: a gap between two words is silence, too, and
+        there are so many of them that under load the others would hardly be heard.
+        """
         now = time.monotonic()
         waiting = [(rank, s.served, s) for s in list(self._streams) if (rank := s.wants(now)) is not None]
         self._strained = any(s.wanted_since and now - s.wanted_since > STRAIN for _, _, s in waiting)
         if self._strained:  # drafts, too, where nothing else is left to do
             waiting = [w for w in waiting if w[0] is not Rank.DRAFT] or waiting
-        waiting.sort(key=lambda w: w[:2])
+        waiting.sort(key=lambda w: (w[0] is not Rank.FINAL, w[1]))
         return [stream for _, _, stream in waiting[: self._batching.size]]
 
     def _answers(self, jobs: Sequence[Pass]) -> list[list[Segment] | Exception]:
