@@ -8,7 +8,7 @@ from string import Formatter
 import pytest
 from starlette.requests import Request
 
-from asr import locales
+from asr import languages, locales
 from asr.choice import Choice
 from asr.diarize import RUNGS
 from asr.errors import QuotaExceeded
@@ -89,9 +89,8 @@ def test_chinese_and_japanese_have_no_stray_spaces(name):
 def test_no_key_is_dead():
     said, made = sources(), {f"{name}.{rest}" for name, all in MADE.items() for rest in all}
     for key in ENGLISH:
-        assert (
-            key.startswith(locales.SENTENCES) or key in made or re.search(rf"\b{re.escape(key)}\b", said)
-        ), key
+        here = key in made or re.search(rf"\b{re.escape(key)}\b", said)
+        assert here or key.startswith((locales.SENTENCES, locales.SPOKEN)), key
 
 
 def test_every_sentence_of_the_server_is_one_it_says():
@@ -137,6 +136,13 @@ def test_a_page_is_drawn_once_and_said_in_every_language():
         page = f'["{language.say("source.most", hours=3, size=language.say("size.gb", n="2"))}"]'
     assert language.told(page, "fr") == '["Audio ou vidéo, jusqu’à 3 heures et 2 Go."]'
     assert language.told(page, "en") == '["Audio or video, up to 3 hours and 2 GB."]'
+
+
+def test_languages_have_their_names_in_every_language():
+    names = {key.removeprefix(locales.SPOKEN): said for key, said in ENGLISH.items() if "spoken." in key}
+    assert names == {code: name.title() for code, name in languages.NAMES.items()}
+    with language.speaking("fr"):
+        assert (language.spoken("de"), language.spoken("xx")) == ("Allemand", "xx")
 
 
 def test_what_people_type_is_no_text_of_ours():

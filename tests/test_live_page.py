@@ -249,6 +249,38 @@ def test_starting_again_adds_to_the_transcript_and_clearing_can_be_undone(app, v
     live.page.click("#live-earlier .open")
     live.until_text("for you")
     assert live.text() == text
+    live.page.click("#live-clear")
+    rows = live.page.locator("#live-earlier li")
+    for answer, left in (("Cancel", rows.count()), ("Delete", rows.count() - 1)):  # only who is sure deletes
+        live.page.click("#live-earlier .drop >> nth=0")
+        live.page.click(f".ask button:text-is('{answer}')")
+        live.page.wait_for_function(
+            "n => document.querySelectorAll('#live-earlier li').length === n", arg=left
+        )
+
+
+def test_on_paper_is_all_of_the_text(app, visit):
+    session = app.sessions.new()
+    session.journal.begin(time.time())
+    for i in range(99):
+        session.journal.add(Segment(3.0 * i, 3.0 * i + 0.5, f" line {i}"))
+    live = visit(app.url)
+    live.page.evaluate("id => sessionStorage.setItem('parlance-live', id)", session.id)
+    live.page.reload()
+    live.until_text("line 98")
+    live.page.emulate_media(media="print")
+    live.until("document.querySelector('#live-said').clientHeight > 1500")
+    assert live.page.is_hidden("#live-copy") and live.page.is_hidden("#live-go")
+
+
+def test_on_a_phone_the_text_stays_in_sight_when_one_stops(app, visit):
+    live = visit(app.url, viewport={"width": 375, "height": 812})
+    live.press()
+    live.until_draft()
+    live.press()
+    live.until_state("paused")
+    text, wishes = (live.page.locator(name).bounding_box() for name in ("#live-said", ".wishes"))
+    assert text["y"] + 100 < 812 and wishes["y"] > text["y"]
 
 
 def test_what_is_asked_for_beside_the_button_reaches_the_engine(visit, tmp_path):

@@ -1,5 +1,6 @@
 """The Recording tab in a real Chromium, on a real server with a real Whisper."""
 
+import base64
 import random
 import re
 import wave
@@ -116,6 +117,11 @@ def transcribe(page, path: Path) -> None:
     page.wait_for_selector(".result .summary, .result .notice")
 
 
+def take(page, name: str) -> None:
+    page.click("#take summary")
+    page.click(f"#take-{name}")
+
+
 def text(page) -> str:
     return " ".join(page.locator(".lines .said").all_inner_texts())
 
@@ -131,10 +137,11 @@ def test_a_recording_becomes_text_and_files_named_after_it(app, visit, recording
     transcribe(page, recording)
     assert text(page) == SAID
     assert "0:05 of audio" in page.inner_text(".summary")
+    assert page.inner_text("#start") == "Transcribe again"
     saved = {}
     for name in ("txt", "srt", "vtt", "tsv", "json"):
         with page.expect_download() as download:
-            page.click(f"#take-{name}")
+            take(page, name)
         assert download.value.suggested_filename == f"Board meeting.{name}"
         saved[name] = Path(download.value.path()).read_text(encoding="utf-8")
     assert saved["txt"].split() == SAID.split()
@@ -177,7 +184,7 @@ def test_cancelling_stops_the_work_and_keeps_what_was_recognised(app, visit, end
     page.wait_for_selector(".result .notice >> text=Cancelled.")
     assert set(text(page).split()) <= set(speech.DIGITS)
     with page.expect_download() as download:
-        page.click("#take-txt")
+        take(page, "txt")
     assert Path(download.value.path()).read_text().split()
     page.click("#another")
     transcribe(page, recording)
@@ -203,6 +210,7 @@ def test_a_file_that_is_no_recording_gets_a_sentence_in_its_place(app, visit, re
     page = visit(app)
     transcribe(page, bad)
     assert "not an audio or video file" in page.inner_text(".result [role=alert]")
+    assert not page.locator(".player, .no-player").count(), "what cannot be read is not offered to be heard"
     assert not page.locator(".toast-wrap .toast-body").count()
     page.click("#another")
     transcribe(page, recording)
@@ -213,7 +221,7 @@ def test_silence_is_no_text(app, visit, tmp_path):
     page = visit(app)
     transcribe(page, wav(tmp_path / "silence.wav", np.zeros(5 * 16_000, np.float32)))
     assert "No speech was found" in page.inner_text(".result .notice")
-    assert text(page) == "" and not page.is_visible("#take-srt")
+    assert text(page) == "" and not page.is_visible("#take")
 
 
 def test_the_name_of_a_file_is_only_text(app, visit, tmp_path, spoken):
@@ -223,7 +231,7 @@ def test_the_name_of_a_file_is_only_text(app, visit, tmp_path, spoken):
     assert "会議 ü.wav" in page.inner_text(".chosen b")
     assert not page.locator(".chosen img").count()
     with page.expect_download() as download:
-        page.click("#take-srt")
+        take(page, "srt")
     assert download.value.suggested_filename.endswith("会議 ü.srt")
 
 
@@ -295,8 +303,37 @@ def test_every_text_can_be_read(app, visit, recording, tmp_path, scheme):
     assert page.evaluate(CONTRAST) == []
 
 
+def test_files_may_be_dropped_anywhere(app, visit, recording):
+    """Or the browser would show them in the page's place, and what is spoken there would end."""
+    page = visit(app)
+    drop = """async ([name, body]) => {
+        const dropped = new DataTransfer(), bytes = Uint8Array.from(atob(body), (c) => c.charCodeAt(0));
+        dropped.items.add(new File([bytes], name));
+        const on = (type) => new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: dropped });
+        const target = document.querySelector(".masthead");
+        return ["dragover", "drop"].map((type) => !target.dispatchEvent(on(type)));
+    }"""
+    for tab, name in (("Live", "one.wav"), ("Recording", "two.wav")):  # where the first one stands already
+        page.get_by_role("tab", name=tab, exact=True).click()
+        ours = page.evaluate(drop, [name, base64.b64encode(recording.read_bytes()).decode()])
+        assert ours == [True, True]
+        page.wait_for_selector(f".chosen >> text={name}")
+    assert page.locator(".chosen").count() == 1 and page.is_visible("#start")
+
+
+def test_the_tabs_stand_still(app, visit):
+    page, places = visit(app, viewport={"width": 1280, "height": 700}), set()
+    for name in ("Live", "Recording", "My recordings"):
+        page.get_by_role("tab", name=name, exact=True).click()
+        page.wait_for_timeout(200)
+        places.add(page.locator(".masthead img").bounding_box()["x"])
+    assert len(places) == 1
+
+
 def test_it_fits_a_phone(app, visit, recording):
     page = visit(app, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    for name in ("Live", "Recording", "My recordings"):
+        assert page.get_by_role("tab", name=name, exact=True).is_visible(), name
     transcribe(page, recording)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert text(page) == SAID

@@ -165,6 +165,7 @@ def test_several_files_can_be_one_conversation_with_a_speaker_in_each(app, visit
     length = page.evaluate("document.querySelector('.player audio').duration")
     assert length == pytest.approx(2 * len(spoken) / 16_000, abs=0.1)
     with page.expect_download() as download:
+        page.click("#take summary")
         page.click("#take-txt")
     assert download.value.suggested_filename == "Anna, Ben v1.2.txt"
     page.reload()

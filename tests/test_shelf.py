@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from asr.diarize import BETTER
 from asr.errors import Unsupported
 from asr.jobs import Job, Wishes
 from asr.types import Segment, Transcript
@@ -44,6 +45,11 @@ def test_every_end_is_told_with_what_to_do():
     assert "No token." in warned and "HF_TOKEN" in warned and "warn" in warned
     assert "cut off" in report.outcome(replace(JOB, damage="It is cut off."), TEXT)
     assert "Speakers by: a test" in report.outcome(replace(JOB, says="Speakers by: a test."), TEXT)
+    approximate = replace(JOB, says=f"Speakers by: a test.{BETTER}set <HF_TOKEN>.")
+    # The second half is the server's owner's to do, so it stands aside.
+    told, aside = report.outcome(approximate, TEXT).split("<details")
+    assert "Speakers by: a test · " in told and "set &lt;HF_TOKEN&gt;." in aside
+    assert "HF_TOKEN" not in listed(approximate)
 
 
 def test_the_list_offers_what_can_be_done_with_each():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 from functools import lru_cache
 
 from asr import catalogue, languages, machine
@@ -12,7 +13,7 @@ from asr.errors import Unsupported
 from asr.jobs import Wishes
 from asr.models import Models
 from ui import render
-from ui.language import say, sentence
+from ui.language import say, sentence, spoken
 
 Choice = tuple[str, str]  # what people read, what the program reads
 AUTO = ""  # the model, or the language, that Parlance finds itself
@@ -40,8 +41,8 @@ def default(models: Models) -> str:
 
 def languages_of(models: Models, spec: str) -> list[Choice]:
     """Detection, then the languages a model knows, by the names people use."""
-    names = sorted((languages.name(code).title(), code) for code in _known(models, spec))
-    return [(say("wishes.detect"), AUTO), *names]
+    names = [(spoken(code), code) for code in _known(models, spec)]
+    return [(say("wishes.detect"), AUTO), *sorted(names, key=lambda name: _filed(name[0]))]
 
 
 def rungs() -> list[Choice]:
@@ -79,6 +80,11 @@ def offered(models: Models, spec: str, ability: str, info: str = "") -> dict:
 def cannot(models: Models, spec: str, ability: str) -> bool:
     """Whether a model is known not to have an ability; before it is loaded nobody knows."""
     return _loaded(models, spec) and ability not in models.get(spec or None).can
+
+
+def _filed(name: str) -> str:
+    """Where a name stands in a list: Ägyptisch beside Afrikaans."""
+    return unicodedata.normalize("NFKD", name).casefold()
 
 
 def _known(models: Models, spec: str) -> frozenset[str]:

@@ -22,6 +22,7 @@ from asr.text.wording import words
 from asr.types import Segment, Transcript, Turn, Word
 from ui.language import sentence
 from ui.render import model_name
+from ui.report import told_apart
 from ui.revised import retold, revised
 
 UNSURE = 0.5  # probability below which a word is marked
@@ -189,6 +190,7 @@ def _facts(now: Edited) -> dict:
 
 def progress(job: Job) -> dict:
     """How it stands with the work."""
+    by, better = told_apart(job)
     return {
         "name": job.name,
         "created": job.created,
@@ -197,7 +199,8 @@ def progress(job: Job) -> dict:
         "progress": round(job.progress, 3),
         "duration": job.duration,
         "model": model_name(job.model) if job.model else "",
-        "says": sentence(job.says),
+        "says": by,
+        "better": better,
         "timed": sentence(job.timed),
         "damage": sentence(job.damage),
         "what": sentence(job.what),

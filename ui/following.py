@@ -58,7 +58,8 @@ async def followed(
         jobs = await asyncio.to_thread(lambda: [worker.store.job(id, owner) for id in ids])
         over = all(job.over for job in jobs)
         changes = await asyncio.to_thread(_one if len(jobs) == 1 else _many, at, worker, jobs, seen, says)
-        yield changes | (_buttons(at, busy=False) if over else {})
+        again = all(job.state == "done" for job in jobs)
+        yield changes | (_buttons(at, busy=False, again=again) if over else {})
         if over:
             return
         await asyncio.sleep(LOOK)
@@ -118,9 +119,10 @@ def _sound(at: SimpleNamespace, worker: Worker, job: Job, seen: Seen) -> dict:
 
 
 def address(worker: Worker, job: Job) -> str:
-    """Where browsers get its sound; empty as long as they could not play it."""
+    """Where browsers get its sound; empty as long as they could not play it, and where nobody can read it."""
     store = worker.store
-    playable = files.played(store.source(job)) or store.audio(job).exists()
+    read = store.audio(job).exists()
+    playable = read or (files.played(store.source(job)) and job.state != "failed")
     return f"recordings/{job.id}/audio?key={store.key(job.id)}" if playable else ""
 
 
@@ -139,9 +141,15 @@ def _beat(told: str) -> str:
     return f'<div class="following" data-beat="{int(time.time())}">{told}{hint}</div>'
 
 
-def _buttons(at: SimpleNamespace, busy: bool) -> dict:
+def start(again: bool = False, **more) -> gr.Button:
+    """The button that begins the work; once all is done, there are better things to press."""
+    word, variant = ("recording.again", "secondary") if again else ("recording.transcribe", "primary")
+    return gr.Button(say(word), variant=variant, **more)
+
+
+def _buttons(at: SimpleNamespace, busy: bool, again: bool = False) -> dict:
     return {
-        at.start: gr.Button(visible=not busy, interactive=True),
+        at.start: start(again, visible=not busy, interactive=True),
         at.stop: gr.Button(visible=busy),
         at.another: gr.Button(visible=True),
     }

@@ -21,7 +21,7 @@ from copy import copy
 from gradio.context import LocalContext
 from starlette.requests import HTTPConnection
 
-from asr import locales
+from asr import languages, locales
 from asr.errors import ASRError
 
 # Private characters around a key and its values, for they need no escaping: mark, value, equals, end.
@@ -74,6 +74,11 @@ def say(key: str, **values) -> str:
 def then(first: str, second: str) -> str:
     """Two sentences after each other: with a space between them, where the language has spaces."""
     return say("page.then", a=first, b=second)
+
+
+def spoken(code: str) -> str:
+    """What the language with this code is called; the code, where nobody calls it anything."""
+    return say(f"{locales.SPOKEN}{code}") if code in languages.NAMES else code
 
 
 def sentence(said: str) -> str:

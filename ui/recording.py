@@ -207,7 +207,7 @@ class Desk:
             at.chosen: gr.HTML("", **GONE),
             at.another: gr.Button(**GONE),
             at.together: gr.Checkbox(False, **GONE),
-            at.start: gr.Button(visible=True, interactive=False),
+            at.start: following.start(visible=True, interactive=False),
             at.stop: gr.Button(**GONE),
             at.player: gr.HTML("", **GONE),
             at.news: render.empty(),
@@ -241,7 +241,7 @@ class Desk:
         at, several = self.at, 1 < len(jobs) <= tracks.MOST
         return self._chosen(jobs) | {
             at.news: render.ready(),
-            at.start: gr.Button(interactive=True),
+            at.start: following.start(interactive=True),
             at.together: gr.Checkbox(False, visible=several),
         }
 

@@ -138,6 +138,12 @@ def notice(kind: str, what: str, fix: str = "", css: str = "") -> str:
     return f'<div class="notice {kind} {css}" role="{role}">{icon(kind)}<div>{said}</div></div>'
 
 
+def aside(title: str, text: str) -> str:
+    """More than most people want to know, below its title."""
+    said = with_code(sentence(text))
+    return f'<details class="aside"><summary>{escape(title)}</summary><p>{said}</p></details>'
+
+
 def with_code(text: str) -> str:
     """Escaped, and what it tells people to type set as code."""
     return _COMMAND.sub(lambda m: f"<code>{m[0].strip('`')}</code>", escape(text))
@@ -191,21 +197,22 @@ def player(address: str) -> str:
 
 def empty() -> str:
     """What a newcomer sees in the transcript's place."""
-    return _picture(say("recording.empty"), say("recording.empty_says"))
+    return picture(say("recording.empty"), say("recording.empty_says"))
 
 
 def ready() -> str:
     """What stands there once a recording is chosen."""
-    return _picture(say("recording.ready"), say("recording.ready_says"))
+    return picture(say("recording.ready"), say("recording.ready_says"))
 
 
-def _picture(title: str, text: str) -> str:
+def picture(title: str, text: str, action: str = "") -> str:
+    """Where there is nothing yet: what will be there; `action` is the HTML of a button."""
     return (
         '<div class="empty"><svg viewBox="0 0 148 72" fill="none" stroke-width="5" stroke-linecap="round" '
         'aria-hidden="true">'
         '<path stroke="var(--accent)" d="M6 32v8M18 22v28M30 10v52M42 24v24M54 16v40M66 30v12"/>'
         '<path class="text" d="M84 18h56M84 36h44M84 54h52"/></svg>'
-        f"<h2>{escape(title)}</h2><p>{escape(text)}</p></div>"
+        f"<h2>{escape(title)}</h2><p>{escape(text)}</p>{action}</div>"
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from asr import languages
+from asr.diarize import BETTER
 from asr.jobs import Job
 from asr.types import Transcript
 from ui import render
-from ui.language import say, sentence, then
+from ui.language import say, sentence, spoken, then
 
 
 def elapsed(job: Job) -> float:
@@ -38,6 +38,8 @@ def progress(job: Job, heard: float, left: float | None, ahead: int = 0, model: 
 def outcome(job: Job, text: Transcript) -> str:
     """The facts, and what people should know."""
     said = [render.summary(facts(job, text))] if text.segments or job.state == "done" else []
+    if better := told_apart(job)[1]:
+        said.append(render.aside(say("report.better"), better))
     if job.damage:
         said.append(render.notice("warn", say("report.damage"), job.damage))
     if job.state == "failed":
@@ -55,13 +57,19 @@ def outcome(job: Job, text: Transcript) -> str:
     return "".join(said)
 
 
+def told_apart(job: Job) -> tuple[str, str]:
+    """By what the speakers were told apart; and what would do it better, which takes many more words."""
+    by, _, better = job.says.partition(BETTER)
+    return sentence(by), sentence(better)
+
+
 def facts(job: Job, text: Transcript) -> list[str]:
     """What is known of a recording and of how it was recognised."""
     known = [say("report.audio", time=render.clock(job.duration))]
     if text.language:
         sure = f" ({text.language_probability:.0%})" if text.language_probability else ""
-        known.append(languages.name(text.language).title() + sure)
+        known.append(spoken(text.language) + sure)
     if job.model:
         known.append(render.model_name(job.model))
-    known += [sentence(s).rstrip(".。") for s in (job.timed, job.says) if s]
-    return [*known, say("report.took", time=render.clock(elapsed(job)))]
+    known += [s.rstrip(".。") for s in (sentence(job.timed), told_apart(job)[0]) if s]
+    return [*known, say("report.took", time=render.clock(max(1.0, elapsed(job))))]

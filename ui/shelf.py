@@ -7,9 +7,11 @@ from html import escape
 
 from asr.jobs import Job
 from ui import render, report
-from ui.language import say, sentence, then
+from ui.language import say, then
 
 TAKE_AWAY = ("txt", "srt", "docx")
+FORMATS = {"docx": "format.docx", "txt": "format.plain"}  # how the page calls them
+FORMATS |= {name: f"format.{name}" for name in ("srt", "vtt", "tsv", "json")}
 
 
 def shelf(keep_hours: float) -> str:
@@ -36,14 +38,23 @@ def frame(only: str = "") -> str:
 def listed(jobs: Iterable[Job], key: Callable[[str], str], ahead: Callable[[str], int]) -> str:
     """The recordings, the newest first; `key` opens downloads, `ahead` is how many come before it."""
     rows = "".join(_row(job, key, ahead) for job in jobs)
-    return f'<ul class="jobs">{rows}</ul>' if rows else f'<p class="hint none">{say("shelf.none")}</p>'
+    return f'<ul class="jobs">{rows}</ul>' if rows else _none()
+
+
+def _none() -> str:
+    first = f'<button type="button" class="button primary first">{say("shelf.first")}</button>'
+    return f'<div class="none">{render.picture(say("shelf.none"), say("shelf.none_says"), first)}</div>'
 
 
 def take(job: Job, key: str) -> str:
     """Below a transcript: the way into the editor, and the ways to take the text away."""
     files = "".join(
-        f'<a class="button" id="take-{n}" href="{address(job, n, key)}" download>{n.upper()}</a>'
-        for n in ("txt", "srt", "vtt", "tsv", "json", "docx")
+        f'<a id="take-{n}" href="{address(job, n, key)}" download>{say(called)} <small>.{n}</small></a>'
+        for n, called in FORMATS.items()
+    )
+    files = (
+        f'<details id="take" class="download"><summary class="button">{say("live.download")}</summary>'
+        f'<div role="group" aria-label="{say("live.formats")}">{files}</div></details>'
     )
     opens = f'<a class="button primary" id="open" href="{address(job)}">{say("shelf.open")}</a>'
     copy = f'<button type="button" class="button" id="copy">{say("shelf.copy")}</button>'
@@ -73,7 +84,7 @@ def _how(job: Job, ahead: Callable[[str], int]) -> str:
     said = [render.clock(job.duration)] if job.duration else []
     said += [render.model_name(job.model)] if job.model else []
     said += [say(f"shelf.{job.state}")] if job.state in ("cancelled", "failed") else []
-    said += [sentence(job.says).rstrip(".。")] if job.says else []
+    said += [report.told_apart(job)[0].rstrip(".。")] if job.says else []
     trouble = (
         render.notice("error" if job.state == "failed" else "warn", job.what, job.fix) if job.what else ""
     )

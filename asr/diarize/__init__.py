@@ -26,6 +26,7 @@ __all__ = ["RUNGS", "Count", "Diarization", "diarize"]
 WAYS = {"channels": by_channels, "pyannote": by_pyannote, "embedded": by_embedded}
 RUNGS = ("auto", *WAYS, "none")
 LISTENING = 0.1  # of all the work: whether channels tell the speakers apart
+BETTER = " For a better answer: "  # between what ran and what kept the better rungs from running
 
 
 def diarize(
@@ -75,7 +76,7 @@ def _best(ask: Ask) -> Diarization:
             continue
         if found.by != "embedded":
             return found
-        return Diarization(found.turns, found.exclusive, found.by, f"{found.says} For a better answer: {why}")
+        return Diarization(found.turns, found.exclusive, found.by, f"{found.says}{BETTER}{why}")
     raise AssertionError("the last rung raises or returns")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 LANGUAGES = ("en", "zh", "es", "fr", "de", "ja")
 TAGS = {"zh": "zh-Hans"}  # where a document's `lang` says more than our name for it
 SENTENCES = "sentence."  # keys of what the server says in English, anywhere
+SPOKEN = "spoken."  # keys of the names of languages: "spoken.de"
 _MOST = 300  # characters of a header that are read
 _HOLE = re.compile(r"\\{(\w+)\\}")  # as re.escape leaves {name}
 
@@ -46,8 +47,16 @@ def text(language: str, key: str, **values) -> str:
 @cache
 def texts(language: str) -> dict[str, str]:
     """All of them, by their keys."""
-    file = Path(__file__).parent / f"{language}.json"
-    return json.loads(file.read_text(encoding="utf-8"))
+    return _read(language) | {f"{SPOKEN}{code}": name for code, name in _names(language).items()}
+
+
+def _names(language: str) -> dict[str, str]:
+    """What the languages that people speak are called; from Unicode's CLDR."""
+    return _read("names")[language]
+
+
+def _read(name: str) -> dict:
+    return json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def tag(language: str) -> str:

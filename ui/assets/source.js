@@ -157,15 +157,28 @@
 
   // ---- listening ----
 
-  const dropZone = (e) => $(".offer")?.checkVisibility() && e.dataTransfer?.types.includes("Files");
-  document.addEventListener("dragover", (e) => { if (dropZone(e)) { e.preventDefault(); $(".drop").classList.add("over"); } });
+  // Files may be dropped anywhere: a browser that is not asked to leave that to us opens them in the page's place.
+  const offered = () => $(".offer")?.checkVisibility();
+  const files = (e) => e.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (e) => {
+    if (!files(e)) return;
+    e.preventDefault();
+    if (offered()) $(".drop").classList.add("over");
+  });
   document.addEventListener("dragleave", (e) => { if (!e.relatedTarget) $(".drop")?.classList.remove("over"); });
   document.addEventListener("drop", (e) => {
-    if (!dropZone(e)) return;
+    if (!files(e)) return;
     e.preventDefault();
-    $(".drop").classList.remove("over");
-    send([...e.dataTransfer.files]);
+    $(".drop")?.classList.remove("over");
+    if (!sending && !hearing) bring([...e.dataTransfer.files]);
   });
+  const bring = async (dropped) => {
+    window.parlanceTab(say("page.recording"));
+    const another = document.querySelector("#another");
+    if (!offered() && another?.checkVisibility()) another.click();
+    for (let n = 0; n < 100 && !offered(); n++) await later(0.05);
+    send(dropped);
+  };
   document.addEventListener("change", (e) => {
     if (!e.target.matches(".source input[type=file]")) return;
     const files = [...e.target.files];

@@ -191,7 +191,7 @@ const later = () => {
 
 const STAGES = { decode: say("report.decode"), transcribe: say("report.transcribe"), align: say("report.align"), diarize: say("report.diarize") };
 const standing = () => {
-  const { name, state, stage, progress, ahead, says, timed, damage, what, fix, model: by } = model.facts;
+  const { name, state, stage, progress, ahead, says, better, timed, damage, what, fix, model: by } = model.facts;
   document.title = `${name} · Parlance`;
   $("#name").textContent = name;
   $("#name").disabled = false;
@@ -210,7 +210,10 @@ const standing = () => {
   notice("damage", "warn", damage || "");
   const notes = [says, timed, by && say("editor.by", { model: by })].filter(Boolean);
   $("#notes").hidden = !notes.length;
-  $("#notes").replaceChildren($("#notes summary"), ...notes.map((text) => element("p", "", text)));
+  for (const old of document.querySelectorAll("#notes > p")) old.remove();
+  $("#notes > summary").after(...notes.map((text) => element("p", "", text)));
+  $("#better").hidden = !better;
+  $("#better p").textContent = better;
   $("#before").hidden = !model.facts.live;
   document.body.toggleAttribute("data-revised", Boolean(model.facts.live) && $("#show-revised").checked);
   if (model.facts.live) $("#live-text").href = `${HERE}export/txt?${new URLSearchParams({ key: model.facts.key, version: model.facts.live })}`;
