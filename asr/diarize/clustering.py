@@ -16,11 +16,11 @@ from asr.diarize.slots import KNOWING, SLOT, WIDTHS, Slots, ahead, unit
 WIDE = WIDTHS[0]
 # The figures below were chosen on AMI excerpts, FSDD digit meetings, a telephone call and meetings put
 # together from real voices: see docs/diarization.md.
-APART = 0.28  # cosine distance at which groups are kept apart at first
-PURE = 0.7  # part of a window in which one person must speak to found a group
+APART = 0.4  # cosine distance at which groups are kept apart at first
+PURE = 0.5  # part of a window in which one person must speak to found a group
 FOUNDERS = 6  # windows that make a group
 BEGIN = 60  # groups to begin with, more than the fewest speakers: each round takes time for each of them
-ALIKE = 0.87  # cosine likeness from which on two groups are one speaker ...
+ALIKE = 0.8  # cosine likeness from which on two groups are one speaker ...
 NOISE = 0.25  # ... less this, divided by the seconds of each: what is known from little is less alike
 HEARD = 3.0  # seconds somebody must speak alone to count as a speaker
 ROUNDS = 3  # of settling between two changes
@@ -60,7 +60,7 @@ def _found(slots: Slots, groups: np.ndarray, low: int, high: int) -> np.ndarray:
 def _groups(slots: Slots, low: int) -> np.ndarray:
     """What the first groups sound like, at least `low` of them where there are so many windows."""
     pure = ahead(slots.alone, WIDE)
-    for least in (PURE, 0.5, 0.3, 0.1):
+    for least in (PURE, 0.3, 0.1):
         windows = np.flatnonzero(pure >= least)
         if len(windows) >= max(10, 4 * low):
             break

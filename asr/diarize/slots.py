@@ -18,13 +18,13 @@ from asr.diarize.voices import MEL_HOP, Encoder
 
 SLOT = 0.2  # seconds
 MELS = round(SLOT * SAMPLE_RATE / MEL_HOP)  # frames of a slot
-WIDTHS = (8, 4)  # slots of a window: 1.6 s, which the encoder was trained on, and 0.8 s
+WIDTHS = (8, 4)  # slots of a window: 1.6 s, by which a voice is known, and 0.8 s
 # How much a likeness counts, by width: the concentration of a von Mises-Fisher distribution. While speakers
 # are being found long windows are worth as much as short ones; once they are known, the short ones tell
 # better when they change.
 FINDING, KNOWING = {8: 30.0, 4: 30.0}, {8: 5.0, 4: 60.0}
 PURITY = 4  # exponent: windows with more than one speaker say little of either
-STRIDE = 150  # slots whose windows are computed at a time: 30 s
+STRIDE = 150  # slots whose windows are computed at a time, an even number: 30 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,21 @@ def hear(recording: Recording, many: np.ndarray, progress: Callable[[float], Non
     people = many[np.minimum(frame, len(many) - 1)].reshape(count, MELS)
     encoder, parts = Encoder(), {width: [] for width in WIDTHS}
     for first in range(0, count, STRIDE):
-        starts = np.arange(min(STRIDE, count - first)) * MELS
-        mel = _mel(encoder, recording, first, len(starts) + max(WIDTHS))
+        slots = min(STRIDE, count - first)
+        starts = np.arange(0, slots, 2) * MELS  # every second: they cost the most, and all tell no more
+        mel = _mel(encoder, recording, first, slots + max(WIDTHS))
         for width in WIDTHS:
             parts[width].append(encoder([mel[s : s + width * MELS] for s in starts]))
         progress(min(1.0, (first + STRIDE) / count))
-    vectors = {width: np.concatenate(rows) for width, rows in parts.items()}
+    vectors = {width: _between(np.concatenate(rows))[:count] for width, rows in parts.items()}
     speech, alone = ((people > 0).mean(axis=1), (people == 1).mean(axis=1))
     return Slots(speech.astype(np.float32), alone.astype(np.float32), vectors)
+
+
+def _between(vectors: np.ndarray) -> np.ndarray:
+    """Those of every slot from those of every second one: in between, what both neighbours say."""
+    following = np.concatenate([vectors[1:], vectors[-1:]])
+    return np.stack([vectors, unit(vectors + following)], axis=1).reshape(-1, vectors.shape[1])
 
 
 def _mel(encoder: Encoder, recording: Recording, first: int, slots: int) -> np.ndarray:
