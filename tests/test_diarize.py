@@ -12,6 +12,7 @@ from asr.config import Config
 from asr.diarize import Count, apart, clustering, diarize, slots
 from asr.diarize.voices import Encoder
 from asr.errors import ASRError, BackendUnavailable, Cancelled, Unsupported
+from tests.conftest import needs_voices
 
 TELEPHONE = Path(find_spec("pyannote.audio").origin).parent / "sample" / "sample.wav"
 CONFIG = Config()
@@ -23,6 +24,7 @@ def telephone():
         yield recording
 
 
+@needs_voices
 def test_two_people_on_the_telephone_are_told_apart_without_token_or_download(telephone):
     parts = []
     found = diarize(telephone, "embedded", config=CONFIG, progress=parts.append)
@@ -33,6 +35,7 @@ def test_two_people_on_the_telephone_are_told_apart_without_token_or_download(te
         assert before.end <= after.start + 1e-6
 
 
+@needs_voices
 def test_who_asked_for_it_gets_one_speaker_or_three(telephone):
     assert len(diarize(telephone, "embedded", Count(exact=1), config=CONFIG).speakers) == 1
     assert len(diarize(telephone, "embedded", Count(low=3), config=CONFIG).speakers) >= 3

@@ -8,6 +8,7 @@ import pytest
 from asr.audio import SAMPLE_RATE, Recording, load_audio, to_pcm16
 from asr.diarize.enrolment import CLOSE, FLOOR, _matched, known
 from asr.types import Turn
+from tests.conftest import needs_voices
 from tests.speech import digits
 
 DEEP, HIGH, OTHER = "en-us+m3", "en-gb+f4", "en-gb-scotland+f2"
@@ -25,17 +26,20 @@ def meeting(*voices: np.ndarray) -> tuple[Recording, list[Turn]]:
     return Recording(to_pcm16(np.concatenate(voices))), turns
 
 
+@needs_voices
 def test_a_voice_is_found_again_and_an_unknown_one_stays_unknown():
     recording, turns = meeting(spoken(HIGH), spoken(DEEP), spoken(OTHER))
     clips = {"Deep": spoken(DEEP, CLIP), "High": spoken(HIGH, CLIP)}
     assert known(recording, turns, clips) == {"Speaker 1": "High", "Speaker 2": "Deep"}
 
 
+@needs_voices
 def test_one_person_in_two_parts_is_one_person():
     recording, turns = meeting(spoken(DEEP), spoken(HIGH), spoken(DEEP, "nine four six eight zero two"))
     assert known(recording, turns, {"Deep": spoken(DEEP, CLIP)}) == {"Speaker 1": "Deep", "Speaker 3": "Deep"}
 
 
+@needs_voices
 def test_who_says_too_little_is_not_judged():
     recording, turns = meeting(spoken(DEEP)[: SAMPLE_RATE // 2], spoken(HIGH))
     assert known(recording, turns, {"Deep": spoken(DEEP, CLIP)}) == {}
@@ -51,6 +55,7 @@ def test_of_two_alike_voices_only_the_likest_is_the_person():
     assert named([FLOOR - 0.01, 0.5], [0.3, FLOOR + 0.01]) == {"b": "Bob"}
 
 
+@needs_voices
 def test_people_are_found_again_among_strangers(recordings):
     """Six real voices at 8 kHz: three are enrolled with 5 s each, all of them speak."""
     people = sorted({p.stem.split("_")[1] for p in recordings.glob("fsdd/*.wav")})
@@ -65,6 +70,7 @@ def test_people_are_found_again_among_strangers(recordings):
     assert found == {f"Speaker {i}": p for i, p in enumerate(people, 1) if p in clips}
 
 
+@needs_voices
 @pytest.mark.parametrize("clip", [np.zeros(SAMPLE_RATE * 2, np.float32)])
 def test_a_clip_without_a_voice_is_like_nobody(clip):
     recording, turns = meeting(spoken(DEEP))

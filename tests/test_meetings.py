@@ -14,7 +14,7 @@ from asr.diarize import Count, diarize
 from asr.pipeline import transcribe
 from asr.speakers import assign, names
 from asr.types import Options, Segment, Turn
-from tests.conftest import HERE
+from tests.conftest import HERE, needs_voices
 from tests.meetings import VOICES, Meeting, composed, errors, recorded, synthetic
 
 ALIGNER = Config(align_model=str(HERE / "models" / "wav2vec2-digits"))
@@ -33,11 +33,13 @@ def two() -> Meeting:
     return composed(VOICES[:2], synthetic, turns=6, seed=0)
 
 
+@needs_voices
 def test_two_speakers_and_all_their_words(two, digits):
     wer, wder, speakers = errors(two, assign(heard(two, digits), told(two)))
     assert wer <= 0.05 and wder <= 0.05 and speakers == 2
 
 
+@needs_voices
 def test_words_that_only_alignment_times_get_the_right_speakers(two, digits):
     wordless = [replace(s, words=()) for s in heard(two, digits)]
     segments, says = align(two.recording, wordless, "en", config=ALIGNER)
@@ -48,6 +50,7 @@ def test_words_that_only_alignment_times_get_the_right_speakers(two, digits):
     assert wer <= 0.05 and wder <= 0.05
 
 
+@needs_voices
 def test_every_line_is_one_person_s_and_nothing_is_lost(two, digits):
     segments = heard(two, digits)
     lines = assign(segments, told(two))
@@ -55,12 +58,14 @@ def test_every_line_is_one_person_s_and_nothing_is_lost(two, digits):
     assert len(names(lines)) == 2 and all({w.speaker for w in s.words} == {s.speaker} for s in lines)
 
 
+@needs_voices
 def test_people_of_whom_the_number_is_known(digits):
     meeting = composed(VOICES[:3], synthetic, turns=9, seed=1)
     wer, wder, speakers = errors(meeting, assign(heard(meeting, digits), told(meeting, Count(exact=3))))
     assert wer <= 0.05 and wder <= 0.15 and speakers == 3
 
 
+@needs_voices
 @pytest.mark.parametrize(("people", "seed"), [(2, 0), (3, 0), (4, 0)])
 def test_real_voices(recordings, digits, people, seed):
     who = sorted({p.stem.split("_")[1] for p in recordings.glob("fsdd/*.wav")})

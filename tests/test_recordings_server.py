@@ -19,7 +19,7 @@ import pytest
 from asr.jobs import Store, Wishes
 from tests import speech
 from tests.browser import PATIENCE, ROOT, _answers, environment, free_port
-from tests.conftest import DIGITS
+from tests.conftest import DIGITS, needs_voices
 from tests.test_page import wav
 
 LINES = ["one two three", "four five six", "seven eight nine", "zero one two", "three four five"]
@@ -80,7 +80,10 @@ KILLED = {  # in which stage, how many times the lines are said, what is there t
 }
 
 
-@pytest.mark.parametrize("stage", KILLED)
+STAGES = ["decode", "transcribe", "align", pytest.param("diarize", marks=needs_voices)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_server_that_is_killed_loses_nothing(stage, tmp_path, said):
     times, wishes, seen = KILLED[stage]
     store = Store(tmp_path)
