@@ -231,19 +231,35 @@ def test_bench_streams_compares_batching_with_one_call_each(spoken, capsys):
     assert "Streams held: 1 with batching" in capsys.readouterr().out
 
 
-def test_bench_streams_narrows_the_number_down(monkeypatch):
+def test_bench_streams_on_a_simulated_clock(spoken):
+    arguments = [f"{spoken}/a.wav", "--words", f"{spoken}/a.tsv", "-m", "tones:pure", "--max", "8"]
+    arguments += ["--json", f"{spoken}/out.json", "--calls"]
+
+    def held(calls):
+        assert bench_streams.main([*arguments, calls], Loud) == 0
+        report = json.loads((spoken / "out.json").read_text())
+        assert all(r["wer"] == 0 and r["erasure_settled"] == 0 for r in report["runs"])
+        return report["held"]["batching"], report["held"]["one call per stream"]
+
+    assert held("0.001,0.01") == (8, 8)
+    together, apart = held("0.5,0.01")  # as on a GPU: a batch costs next to nothing
+    assert together == 8 > apart
+    together, apart = held("0.0,5.0")
+    assert together == apart == 0
+
+
+def test_bench_streams_narrows_the_number_down():
     asked = []
 
-    def together(trial, batching, count):
+    def go(batching, count):
         asked.append(count)
         return {"streams": count, "batching": batching, "held": count <= 11}
 
-    monkeypatch.setattr(bench_streams, "together", together)
-    found = list(bench_streams.sweep(None, True, 32))
+    found = list(bench_streams.sweep(go, True, 32))
     assert max(f["streams"] for f in found if f["held"]) == 11
     assert asked[:5] == [1, 2, 4, 8, 16] and len(asked) <= 9
     asked.clear()
-    list(bench_streams.sweep(None, True, 6))
+    list(bench_streams.sweep(go, True, 6))
     assert asked == [1, 2, 4, 6]
 
 

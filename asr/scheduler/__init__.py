@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from typing import TypeVar
 
 from asr.backends import Backend
 from asr.errors import Busy
@@ -43,6 +44,8 @@ BEAT = 0.02  # seconds between two rounds of the ears: WebRTC brings a piece eve
 STRAIN = 4.0  # seconds of waiting at which drafts stand back
 IDLE = 0.5  # seconds after which the model looks for failed passes to try again
 COUNTED = ("opened", "refused", "passes", "windows", "finals", "drafts", "errors")
+
+Waits = TypeVar("Waits")
 
 log = logging.getLogger(__name__)
 
@@ -180,18 +183,11 @@ class Scheduler:
         return bool(jobs)
 
     def _next(self) -> list[LiveStream]:
-        """The streams of the next call, most urgent first.
-
-        Who falls silent does not go before who speaks on: a gap between two words is silence, too, and
-        there are so many of them that under load the others would hardly be heard.
-        """
+        """The streams of the next call, most urgent first."""
         now = time.monotonic()
         waiting = [(rank, s.served, s) for s in list(self._streams) if (rank := s.wants(now)) is not None]
         self._strained = any(s.wanted_since and now - s.wanted_since > STRAIN for _, _, s in waiting)
-        if self._strained:  # drafts, too, where nothing else is left to do
-            waiting = [w for w in waiting if w[0] is not Rank.DRAFT] or waiting
-        waiting.sort(key=lambda w: (w[0] is not Rank.FINAL, w[1]))
-        return [stream for _, _, stream in waiting[: self._batching.size]]
+        return in_turn(waiting, self._strained)[: self._batching.size]
 
     def _answers(self, jobs: Sequence[Pass]) -> list[list[Segment] | Exception]:
         if len(jobs) > 1 and any(job.stream for job in jobs):  # an engine's stream is fed no audio twice
@@ -216,6 +212,17 @@ class Scheduler:
         self._counts["finals"] += sum(j.rank is Rank.FINAL for j in jobs)
         self._counts["drafts"] += sum(j.rank is Rank.DRAFT for j in jobs)
         self._counts["errors"] += sum(isinstance(a, Exception) for a in answers)
+
+
+def in_turn(waiting: Sequence[tuple[Rank, float, Waits]], strained: bool) -> list[Waits]:
+    """Who waits, for what and since when it was served: in the order in which the model hears them.
+
+    Who falls silent does not go before who speaks on: a gap between two words is silence, too, and
+    there are so many of them that under load the others would hardly be heard.
+    """
+    if strained:  # drafts, too, where nothing else is left to do
+        waiting = [w for w in waiting if w[0] is not Rank.DRAFT] or waiting
+    return [who for *_, who in sorted(waiting, key=lambda w: (w[0] is not Rank.FINAL, w[1]))]
 
 
 class Schedulers:
