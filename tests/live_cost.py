@@ -9,9 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
+from asr import backends  # before numpy, whose threads it switches off
 
-from asr import backends
+import numpy as np  # isort: skip
 from asr.bench.shapes import stretched
 from asr.types import Options
 from tests import speech

@@ -402,6 +402,8 @@ def test_health_and_metrics_tell_how_it_stands(house):
     assert 'parlance_audio_seconds_total{endpoint="rest"}' in text
     assert 'parlance_model_ready{model="tones:pure"} 1.0' in text
     assert "parlance_places_taken 0.0" in text
+    for counted in ("behind_max_seconds", "wait_mean_seconds", "took_mean_seconds", "batch_mean"):
+        assert f"parlance_live_{counted} 0.0" in text
 
 
 # Who may ask

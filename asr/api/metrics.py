@@ -29,6 +29,8 @@ LIVE = {  # what the schedulers count -> how several of them make one number, an
     "behind_max": (max, GaugeMetricFamily, "Seconds of speech the model has not heard, in the worst stream."),
     "wait_mean": (max, GaugeMetricFamily, "Seconds that a live pass waited for its turn, lately."),
     "took_mean": (max, GaugeMetricFamily, "Seconds that a live pass took, lately."),
+    "batch_mean": (max, GaugeMetricFamily, "Windows in a live call to the model, lately."),
+    "finals_only": (max, GaugeMetricFamily, "1 while live speech waits so long that drafts stand back."),
     "file_wait": (max, GaugeMetricFamily, "Seconds that a recording's call to the model waited last."),
     "opened": (sum, CounterMetricFamily, "Live streams opened."),
     "refused": (sum, CounterMetricFamily, "Live streams refused as all places were taken."),
