@@ -67,7 +67,7 @@ def look() -> Machine:
     where = Path(constants.HF_HUB_CACHE)
     return Machine(
         cpu=_cpu(),
-        cores=_cores(),
+        cores=cores(),
         memory=_memory(),
         gpus=listed[:seen] + (GPU("unknown GPU", 0),) * (seen - len(listed)),
         unseen_gpus=listed[seen:],
@@ -113,7 +113,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """That this process may use: affinity and container limits counted."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, period = next(map(str.split, _lines("/sys/fs/cgroup/cpu.max")), ["max", "0"])[:2]  # cgroup v2
     if quota == "max":

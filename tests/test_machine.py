@@ -103,7 +103,7 @@ def test_a_token_is_known_about_and_not_known(monkeypatch):
 def test_a_container_s_share_of_the_cores_is_what_counts(monkeypatch, files, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(machine, "_lines", lambda path: iter(filter(None, [files.get(path[15:])])))
-    assert machine._cores() == cores
+    assert machine.cores() == cores
 
 
 def nvidia_smi(folder, says: str):

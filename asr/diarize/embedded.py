@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 
 from asr.audio import SAMPLE_RATE, Recording
 from asr.diarize import clustering, resegmentation, slots
@@ -21,6 +22,8 @@ Progress = Callable[[float], None]
 
 def diarize(recording: Recording, count: Count, progress: Progress = lambda _: None) -> Diarization:
     """Who speaks when; `progress` is told the part done, in [0, 1]."""
+    # The work is many small operations: threads of one of them wait for each other, worst on a busy machine.
+    torch.set_num_threads(1)
     local = segment(recording, lambda part: progress(0.35 * part))
     many = np.rint(local.mean(local.active.sum(axis=2))).astype(int)
     many[len(recording) // HOP + 1 :] = 0

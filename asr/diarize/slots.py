@@ -14,7 +14,8 @@ import numpy as np
 
 from asr.audio import SAMPLE_RATE, Recording
 from asr.diarize.segmentation import HOP
-from asr.diarize.voices import MEL_HOP, Encoder
+from asr.diarize.voices import MEL_HOP, SIZE, Encoder
+from asr.machine import cores
 
 SLOT = 0.2  # seconds
 MELS = round(SLOT * SAMPLE_RATE / MEL_HOP)  # frames of a slot
@@ -85,27 +86,31 @@ def hear(recording: Recording, many: np.ndarray, progress: Callable[[float], Non
     count = max(1, -(-len(recording) // (MELS * MEL_HOP)))
     frame = np.arange(count * MELS) * MEL_HOP // HOP
     people = many[np.minimum(frame, len(many) - 1)].reshape(count, MELS)
-    encoder, parts = Encoder(), {width: [] for width in WIDTHS}
-    for first in range(0, count, STRIDE):
-        slots = min(STRIDE, count - first)
-        starts = np.arange(0, slots, 2) * MELS  # every second: they cost the most, and all tell no more
-        mel = _mel(encoder, recording, first, slots + max(WIDTHS))
-        for width in WIDTHS:
-            parts[width].append(encoder([mel[s : s + width * MELS] for s in starts]))
-        progress(min(1.0, (first + STRIDE) / count))
-    vectors = {width: _between(np.concatenate(rows))[:count] for width, rows in parts.items()}
     speech, alone = ((people > 0).mean(axis=1), (people == 1).mean(axis=1))
+    wanted = {width: ahead(speech, width) > 0 for width in WIDTHS}
+    encoder, vectors = Encoder(cores()), {width: np.zeros((count, SIZE), np.float32) for width in WIDTHS}
+    for first in range(0, count, STRIDE):
+        slots = np.arange(first, min(first + STRIDE, count), 2)  # every second: all of them tell no more
+        mel = _mel(encoder, recording, first, STRIDE + max(WIDTHS))
+        for width in WIDTHS:
+            heard = slots[wanted[width][slots]]
+            starts = (heard - first) * MELS
+            vectors[width][heard] = encoder([mel[s : s + width * MELS] for s in starts])
+        progress(min(1.0, (first + STRIDE) / count))
+    vectors = {width: _between(found) for width, found in vectors.items()}
     return Slots(speech.astype(np.float32), alone.astype(np.float32), vectors)
 
 
 def _between(vectors: np.ndarray) -> np.ndarray:
-    """Those of every slot from those of every second one: in between, what both neighbours say."""
-    following = np.concatenate([vectors[1:], vectors[-1:]])
-    return np.stack([vectors, unit(vectors + following)], axis=1).reshape(-1, vectors.shape[1])
+    """`vectors` of every second slot are known: those in between are what both neighbours say."""
+    known = vectors[::2]
+    both = unit(known + np.concatenate([known[1:], known[-1:]]))
+    vectors[1::2] = both[: len(vectors) // 2]
+    return vectors
 
 
 def _mel(encoder: Encoder, recording: Recording, first: int, slots: int) -> np.ndarray:
-    """Mel frames from slot `first` on, silence where the recording has ended: (slots * MELS, 40)."""
+    """Mel frames from slot `first` on, silence where the recording has ended: (slots * MELS, 80)."""
     start = first * SLOT
     audio = recording.read(start, start + slots * SLOT)
     return encoder.mel(np.pad(audio, (0, slots * MELS * MEL_HOP - len(audio))))

@@ -8,6 +8,7 @@ Apache-2.0. Of the package only the file with the network is loaded: it runs whe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -31,7 +32,9 @@ INSTALL = (
 
 
 class Encoder:
-    def __init__(self):
+    def __init__(self, at_once: int = 1):
+        """`at_once`: batches that are computed side by side."""
+        self._pool = ThreadPoolExecutor(at_once)
         package = _package()
         network = spec_from_file_location("asr.diarize.campplus", package / "camplusplus.py")
         module = module_from_spec(network)
@@ -46,16 +49,16 @@ class Encoder:
         wave = torch.from_numpy(audio)[None]
         return kaldi.fbank(wave, num_mel_bins=MELS, dither=0.0, sample_frequency=SAMPLE_RATE).numpy()
 
-    @torch.inference_mode()
     def __call__(self, windows: Sequence[np.ndarray]) -> np.ndarray:
         """Mel frames, as many in each window, -> float32 (windows, SIZE), rows of length 1."""
-        found = [self._vectors(windows[i : i + BATCH]) for i in range(0, len(windows), BATCH)]
-        return torch.cat(found).numpy() if found else np.zeros((0, SIZE), np.float32)
+        batches = [windows[i : i + BATCH] for i in range(0, len(windows), BATCH)]
+        return np.concatenate([np.zeros((0, SIZE), np.float32), *self._pool.map(self._vectors, batches)])
 
-    def _vectors(self, windows: Sequence[np.ndarray]) -> torch.Tensor:
+    @torch.inference_mode()
+    def _vectors(self, windows: Sequence[np.ndarray]) -> np.ndarray:
         mel = torch.from_numpy(np.stack(windows))
         centred = mel - mel.mean(dim=1, keepdim=True)  # so neither loudness nor the microphone's tone counts
-        return torch.nn.functional.normalize(self._network(centred))
+        return torch.nn.functional.normalize(self._network(centred)).numpy()
 
 
 def _package() -> Path:
