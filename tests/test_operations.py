@@ -242,6 +242,8 @@ def test_the_dashboard_draws_what_there_is():
         "parlance_request_seconds_count",
         "parlance_live_opened_total",
         "parlance_live_passes_total",
+        "parlance_live_batch_mean",
+        "parlance_live_finals_only",
     }  # and what is measured is drawn, or nearly
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from asr.live import Update
 from asr.sessions.journal import Gap
-from asr.sessions.session import GRACE
+from asr.sessions.session import GRACE, HELD
 from asr.types import Segment, Word
 from tests import hall
 from tests.test_sessions import MINUTE, OPTIONS, audio, house, started, texts  # noqa: F401  house is a fixture
@@ -74,6 +74,12 @@ def test_the_cut_word_waits_as_a_draft_and_is_heard_again(house):  # noqa: F811
     assert session.after(1)[0][0].start == pytest.approx(1.4 + 0.2) and session.heard == 3.0
 
 
+def test_a_cut_word_that_nobody_goes_on_with_is_settled_as_it_was_heard(house):  # noqa: F811
+    session = torn(house)
+    house.wait(HELD)
+    assert texts(session) == ["one", "tw"] and session.after(1)[1].draft == ""
+
+
 def test_whoever_comes_back_without_the_sound_finds_the_word_as_it_was_heard(house):  # noqa: F811
     session = torn(house)
     session.take("m", OPTIONS).feed(audio(1))
@@ -89,10 +95,10 @@ def test_a_cut_word_that_nobody_goes_on_with_is_kept(house, finish):  # noqa: F8
 
 def test_a_cut_word_is_kept_when_the_session_runs_out(house):  # noqa: F811
     session = torn(house)
-    house.wait(14 * MINUTE)
+    house.wait(0.75 * HELD)
     assert house.get(session.id) is session, "the word is not on disk yet"
-    house.wait(2 * MINUTE)
-    assert texts(house.get(session.id)) == ["one", "tw"] and house.get(session.id).state == "over"
+    house.wait(15 * MINUTE)
+    assert texts(house.get(session.id)) == ["one", "tw"]
 
 
 def test_who_stops_before_the_last_words_are_settled_gets_them_all(house):  # noqa: F811

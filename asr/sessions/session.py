@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds a lost source has to come back in the middle of a word
 IDLE = 30.0  # seconds without audio after which a source has gone, whatever its transport believes
 SETTLING = 20.0  # seconds our last stream may take to give its place to our next
+HELD = 120.0  # seconds a cut word waits for its other half: as long as a page keeps what was said meanwhile
 CUT = 3.0  # seconds it may take to say which word was cut, after the GRACE that it had
 
 
@@ -338,5 +339,8 @@ class Session:
             elif self._legs and away > GRACE:
                 for leg in self._legs:
                     leg.finish(cut=True)
+            elif self.time.torn and away > HELD:
+                self.time.settle_torn()
+                self.tell()
             elif not self.busy and self.journal.started is not None and away > self._house.resume:
                 self.end()
